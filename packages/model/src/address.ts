@@ -1,0 +1,60 @@
+import ipaddr from "ipaddr.js";
+import { z } from "zod";
+
+/** One spelling for each address: dotted quad, or RFC 5952 lower case. Returns undefined for anything that is not an address. */
+export function canonicalAddress(text: string): string | undefined {
+  const trimmed = text.trim();
+  if (!ipaddr.IPv4.isValidFourPartDecimal(trimmed) && !ipaddr.IPv6.isValid(trimmed)) return undefined;
+  if (trimmed.includes("%")) return undefined;
+  return ipaddr.parse(trimmed).toString();
+}
+
+/** An IPv4 or IPv6 address in its canonical spelling. */
+export const IpAddress = z.string().transform((text, ctx) => {
+  const address = canonicalAddress(text);
+  if (address === undefined) {
+    ctx.addIssue({ code: "custom", message: `"${text}" is not an IPv4 or IPv6 address`, params: { code: "address.invalid" } });
+    return z.NEVER;
+  }
+  return address;
+});
+
+export type Family = 4 | 6;
+
+/** 4 or 6. Throws for text that is no address: check at the edge with `IpAddress`. */
+export function familyOf(address: string): Family {
+  return ipaddr.parse(address).kind() === "ipv4" ? 4 : 6;
+}
+
+/** The length of a host prefix: 32 or 128. */
+export function hostPrefix(address: string): 32 | 128 {
+  return familyOf(address) === 4 ? 32 : 128;
+}
+
+/** Whether `address` lies in the network of `network/prefix`. Addresses of different families never do. */
+export function inNetwork(address: string, network: string, prefix: number): boolean {
+  const a = ipaddr.parse(address);
+  const n = ipaddr.parse(network);
+  if (a.kind() !== n.kind()) return false;
+  return a.match(n, prefix);
+}
+
+/** Why an address can be no VIP and no real server, or undefined when it can. */
+export function unusableReason(address: string): string | undefined {
+  const range = ipaddr.parse(address).range();
+  switch (range) {
+    case "unspecified":
+    case "broadcast":
+    case "multicast":
+    case "loopback":
+    case "linkLocal":
+      return range;
+    default:
+      return undefined;
+  }
+}
+
+/** `10.0.0.1:80` or `[2001:db8::1]:80`. */
+export function endpoint(address: string, port: number): string {
+  return address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+}

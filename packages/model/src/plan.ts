@@ -1,0 +1,100 @@
+import { z } from "zod";
+import { IpAddress } from "./address.ts";
+import { Encapsulation, Forwarding, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
+
+const Port = z.int().min(0).max(65535);
+
+/** A real server as a director must know it. Only admitted ones are in a plan: not admitted means absent, never weight 0. */
+export const PlannedDestination = z.object({
+  realServerId: z.string(),
+  rip: IpAddress,
+  port: Port,
+  forwarding: Forwarding,
+  weight: z.int().min(0).max(65535),
+  upperThreshold: z.int().min(0),
+  lowerThreshold: z.int().min(0),
+});
+export type PlannedDestination = z.infer<typeof PlannedDestination>;
+
+const base = { id: z.string(), hash: z.string(), generation: z.int().min(0) };
+
+/** A director's side of one virtual service. */
+export const DirectorServiceFragment = z.object({
+  ...base,
+  kind: z.literal("director.service"),
+  serviceId: z.string(),
+  name: z.string(),
+  vip: IpAddress,
+  protocol: Protocol,
+  port: Port,
+  scheduler: Scheduler,
+  /** `fallback` and `port` of sh and mh: IP_VS_SVC_F_SCHED1 and SCHED2. */
+  schedulerFlags: z.array(z.enum(["fallback", "port"])),
+  persistence: z.object({ timeoutSeconds: z.int().min(1), granularity: z.int().min(1).max(128) }).nullable(),
+  onePacket: z.boolean(),
+  encapsulation: Encapsulation,
+  snatSource: SnatSource,
+  /** DR and Tunnel services of a director that also does full NAT must not be tracked (its conntrack sees only half of them). */
+  notrack: z.boolean(),
+  destinations: z.array(PlannedDestination),
+});
+export type DirectorServiceFragment = z.infer<typeof DirectorServiceFragment>;
+
+/** A VIP that this director must hold. Bound last, after a probe, then announced. */
+export const DirectorVipFragment = z.object({
+  ...base,
+  kind: z.literal("director.vip"),
+  vip: IpAddress,
+  heldBy: z.enum(["agent", "vrrp"]),
+});
+export type DirectorVipFragment = z.infer<typeof DirectorVipFragment>;
+
+/** A director as a real server must know it: `index` names its tunnel device, `address` is where its tunnel packets come from. */
+export const PlannedDirector = z.object({ nodeId: z.string(), index: z.int().min(1).max(65535), address: IpAddress });
+export type PlannedDirector = z.infer<typeof PlannedDirector>;
+
+/** A real server's side of one virtual service: a node may serve it on several addresses or ports. */
+export const RealServerFragment = z.object({
+  ...base,
+  kind: z.literal("realServer.serve"),
+  serviceId: z.string(),
+  name: z.string(),
+  vip: IpAddress,
+  protocol: Protocol,
+  port: Port,
+  encapsulation: Encapsulation,
+  endpoints: z.array(z.object({ realServerId: z.string(), rip: IpAddress, port: Port, forwarding: Forwarding })),
+  directors: z.array(PlannedDirector),
+});
+export type RealServerFragment = z.infer<typeof RealServerFragment>;
+
+export const Fragment = z.discriminatedUnion("kind", [DirectorServiceFragment, DirectorVipFragment, RealServerFragment]);
+export type Fragment = z.infer<typeof Fragment>;
+
+/** Fragment ids: one per (service or VIP) and node role. */
+export const fragmentId = {
+  directorService: (serviceId: string) => `ds:${serviceId}`,
+  directorVip: (vip: string) => `dv:${vip}`,
+  realServer: (serviceId: string) => `rs:${serviceId}`,
+} as const;
+
+/**
+ * What a node must hold, whole (`since` null) or as the difference from generation `since`. Fragments travel unparsed, so that one this
+ * agent does not understand fails alone and deletes nothing.
+ */
+export const PlanEnvelope = z.object({
+  protocol: z.int(),
+  fleetId: z.string(),
+  epoch: z.int().min(1),
+  generation: z.int().min(0),
+  nodeId: z.string(),
+  since: z.int().min(0).nullable(),
+  /** The fleet may be looked at but not changed: a restored database waits for an operator. */
+  observeOnly: z.boolean(),
+  /** An operator meant to remove many services at once. */
+  allowMassRemoval: z.boolean(),
+  fragments: z.array(z.looseObject({ id: z.string(), hash: z.string(), generation: z.int(), kind: z.string() })),
+  /** Fragment ids that are no more; ids the agent never had are no error. */
+  tombstones: z.array(z.string()),
+});
+export type PlanEnvelope = z.infer<typeof PlanEnvelope>;

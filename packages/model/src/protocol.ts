@@ -1,0 +1,152 @@
+import { z } from "zod";
+import { Facts } from "./facts.ts";
+
+/** The agent protocol's version. The controller speaks this one and the one before. */
+export const agentProtocol = 1;
+
+/** Bounds that both ends keep, so that one node can neither starve nor fill the controller. */
+export const reportLimits = { bytes: 4 * 1024 * 1024, tableRows: 2000, events: 200 } as const;
+
+export const FragmentState = z.object({
+  id: z.string(),
+  hash: z.string(),
+  /** `applied`: observed in the kernel after the pass. `waiting`: held back on purpose, `reason` says why. */
+  state: z.enum(["applied", "failed", "conflict", "waiting", "unsupported"]),
+  reason: z.string().nullable(),
+  message: z.string().nullable(),
+});
+export type FragmentState = z.infer<typeof FragmentState>;
+
+/** Something the agent found or did that a person should know. */
+export const AgentEvent = z.object({
+  at: z.iso.datetime(),
+  kind: z.enum([
+    "drift.repaired",
+    "drift.found",
+    "vip.heldElsewhere",
+    "plan.refused",
+    "plan.conflict",
+    "action.failed",
+    "agent.started",
+  ]),
+  key: z.string().nullable(),
+  message: z.string(),
+});
+export type AgentEvent = z.infer<typeof AgentEvent>;
+
+/** One line of "what it should hold" beside "what it holds", in ipvsadm and ip words. */
+export const TableRow = z.object({
+  key: z.string(),
+  desired: z.string().nullable(),
+  observed: z.string().nullable(),
+  state: z.enum(["ok", "missing", "different", "foreign"]),
+});
+export type TableRow = z.infer<typeof TableRow>;
+
+/** Counters since the object was made; they go back to 0 with it. Bytes and packets as numbers up to 2^53. */
+export const Counters = z.object({
+  connections: z.number(),
+  inPackets: z.number(),
+  outPackets: z.number(),
+  inBytes: z.number(),
+  outBytes: z.number(),
+});
+export type Counters = z.infer<typeof Counters>;
+
+export const ServiceCounters = z.object({
+  serviceId: z.string(),
+  counters: Counters,
+  destinations: z.array(
+    z.object({
+      realServerId: z.string(),
+      active: z.number(),
+      inactive: z.number(),
+      persistent: z.number(),
+      weight: z.number(),
+      counters: Counters,
+    }),
+  ),
+});
+export type ServiceCounters = z.infer<typeof ServiceCounters>;
+
+/** What a real server itself sent from the VIP: a director sees no reply in DR and Tunnel. */
+export const ReplyCounters = z.object({ serviceId: z.string(), packets: z.number(), bytes: z.number() });
+export type ReplyCounters = z.infer<typeof ReplyCounters>;
+
+/** Reports are ordered by (bootId, runId, pass): `runId` starts with the agent's start time, `pass` counts up within a run. */
+export const AgentReport = z.object({
+  protocol: z.int(),
+  agentVersion: z.string(),
+  fleetId: z.string(),
+  epoch: z.int(),
+  generation: z.int(),
+  bootId: z.string(),
+  runId: z.string(),
+  pass: z.int().min(0),
+  at: z.iso.datetime(),
+  /** Left out when unchanged since the last accepted report of this run. */
+  facts: Facts.optional(),
+  /** `full`: every fragment. Else only those whose state changed since the last accepted report, and `gone` those that are no more. */
+  full: z.boolean(),
+  fragments: z.array(FragmentState),
+  gone: z.array(z.string()),
+  table: z.object({ rows: z.array(TableRow), total: z.int() }).optional(),
+  events: z.array(AgentEvent),
+});
+export type AgentReport = z.infer<typeof AgentReport>;
+
+export const ReportAnswer = z.object({ accepted: z.boolean(), wantFull: z.boolean() });
+export type ReportAnswer = z.infer<typeof ReportAnswer>;
+
+/** Sent every few seconds apart from reports: counters never wake anything. */
+export const AgentCounters = z.object({
+  protocol: z.int(),
+  bootId: z.string(),
+  runId: z.string(),
+  at: z.iso.datetime(),
+  services: z.array(ServiceCounters),
+  replies: z.array(ReplyCounters),
+});
+export type AgentCounters = z.infer<typeof AgentCounters>;
+
+/** Events of `GET /agent/v1/stream` (server-sent events). `plan` says only that something newer is there. */
+export const StreamEvent = z.discriminatedUnion("type", [
+  z.object({ type: z.literal("plan"), generation: z.int() }),
+  z.object({ type: z.literal("hint"), hint: z.enum(["reportNow", "renew"]) }),
+]);
+export type StreamEvent = z.infer<typeof StreamEvent>;
+
+/** `POST /enroll/v1/nodes`, the only call made with a token instead of a certificate. */
+export const EnrollRequest = z.object({
+  protocol: z.int(),
+  token: z.string().min(8).max(512),
+  csr: z.string().max(8192),
+  agentVersion: z.string().max(64),
+  facts: Facts,
+});
+export type EnrollRequest = z.infer<typeof EnrollRequest>;
+
+export const EnrollAnswer = z.object({
+  fleetId: z.string(),
+  nodeId: z.string(),
+  name: z.string(),
+  certificate: z.string(),
+  ca: z.string(),
+  agentUrl: z.string(),
+  consoleUrl: z.string(),
+});
+export type EnrollAnswer = z.infer<typeof EnrollAnswer>;
+
+/** `POST /agent/v1/renew`: a new certificate for the same node over the old one's connection. */
+export const RenewRequest = z.object({ csr: z.string().max(8192) });
+export const RenewAnswer = z.object({ certificate: z.string(), ca: z.string() });
+
+/** Paths of the agent protocol, all under the mTLS listener but the enrollment ones. */
+export const agentPaths = {
+  stream: "/agent/v1/stream",
+  plan: "/agent/v1/plan",
+  report: "/agent/v1/report",
+  counters: "/agent/v1/counters",
+  renew: "/agent/v1/renew",
+  enroll: "/enroll/v1/nodes",
+} as const;

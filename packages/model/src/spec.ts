@@ -1,0 +1,88 @@
+import { z } from "zod";
+import { IpAddress } from "./address.ts";
+import { Id } from "./ids.ts";
+import { Encapsulation, Forwarding, NodeRole, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
+
+/** A name people give: no control characters, no leading or trailing space. */
+export const Name = z
+  .string()
+  .min(1)
+  .max(63)
+  .regex(
+    /^[\p{L}\p{N}][\p{L}\p{N} ._-]*(?<! )$/u,
+    "letters, digits, space, dot, dash and underscore; begins with a letter or digit",
+  );
+
+const Weight = z.int().min(0).max(65535);
+
+/** A real server inside a virtual service. `port` null means the service's port; `forwarding` null means the service's. */
+export const RealServerSpec = z.strictObject({
+  /** Kept across edits; left out for a new one. */
+  id: Id.optional(),
+  rip: IpAddress,
+  port: z.int().min(1).max(65535).nullable().default(null),
+  weight: Weight.default(1),
+  forwarding: Forwarding.nullable().default(null),
+  upperThreshold: z.int().min(0).max(2147483647).default(0),
+  lowerThreshold: z.int().min(0).max(2147483647).default(0),
+  /** The enrolled node that owns this RIP; left out or null, the controller finds it by the RIP. No node at all: an unmanaged real server. */
+  nodeId: Id.nullable().default(null),
+});
+export type RealServerSpec = z.infer<typeof RealServerSpec>;
+
+/** What an operator asks for. GET returns exactly this plus read-only fields; the server writes every default out. */
+export const VirtualServiceSpec = z.strictObject({
+  name: Name,
+  description: z.string().max(500).default(""),
+  enabled: z.boolean().default(true),
+  /** Left out: the only director group there is. */
+  directorGroupId: Id.optional(),
+  vip: IpAddress,
+  protocol: Protocol.default("tcp"),
+  port: z.int().min(1).max(65535),
+  forwarding: Forwarding,
+  encapsulation: Encapsulation.default("ipip"),
+  snatSource: SnatSource.default("vip"),
+  scheduler: Scheduler.default("wlc"),
+  schedulerFlags: z
+    .array(z.enum(["fallback", "port"]))
+    .max(2)
+    .default([]),
+  persistence: z
+    .strictObject({ timeoutSeconds: z.int().min(1).max(2678400), granularity: z.int().min(1).max(128).default(32) })
+    .nullable()
+    .default(null),
+  onePacket: z.boolean().default(false),
+  realServers: z.array(RealServerSpec).max(1000).default([]),
+});
+export type VirtualServiceSpec = z.infer<typeof VirtualServiceSpec>;
+export type VirtualServiceInput = z.input<typeof VirtualServiceSpec>;
+
+export const GroupMode = z.enum(["single"]);
+
+export const DirectorGroupSpec = z.strictObject({
+  name: Name,
+  mode: GroupMode.default("single"),
+  /** The member that holds the VIPs; null: the first director that enrolls. */
+  activeNodeId: Id.nullable().default(null),
+});
+export type DirectorGroupSpec = z.infer<typeof DirectorGroupSpec>;
+
+export const EnrollmentTokenSpec = z.strictObject({
+  role: NodeRole,
+  directorGroupId: Id.nullable().default(null),
+  /** The node's name; null: its host name. */
+  name: Name.nullable().default(null),
+  expiresInSeconds: z.int().min(60).max(604800).default(3600),
+});
+export type EnrollmentTokenSpec = z.infer<typeof EnrollmentTokenSpec>;
+
+export const Scope = z.enum(["read", "virtual-service:write", "node:write", "node:enroll", "audit:read", "admin"]);
+export type Scope = z.infer<typeof Scope>;
+
+export const ApiTokenSpec = z.strictObject({
+  name: Name,
+  scopes: z.array(Scope).min(1),
+  expiresInDays: z.int().min(1).max(366).default(90),
+});
+export type ApiTokenSpec = z.infer<typeof ApiTokenSpec>;

@@ -1,0 +1,215 @@
+import { z } from "zod";
+import { Facts } from "./facts.ts";
+import { AgentEvent, Counters, TableRow } from "./protocol.ts";
+import { ApiTokenSpec, DirectorGroupSpec, EnrollmentTokenSpec, RealServerSpec, VirtualServiceSpec } from "./spec.ts";
+import { SyncState } from "./status.ts";
+import { Forwarding, NodeRole, Protocol } from "./vocabulary.ts";
+
+/** What the API answers. A view is the spec it was made from plus read-only fields, kept apart in `status`. */
+
+const At = z.iso.datetime();
+
+export const Sync = z.object({ state: SyncState, reason: z.string(), message: z.string() });
+
+export const GateView = z.object({
+  realServerId: z.string(),
+  rip: z.string(),
+  port: z.int(),
+  directorNodeId: z.string(),
+  state: z.enum(["waiting", "open", "releasing"]),
+  /** Why it is not open, in one sentence; null when it is. */
+  reason: z.string().nullable(),
+  since: At,
+});
+export type GateView = z.infer<typeof GateView>;
+
+export const NodePartView = z.object({
+  nodeId: z.string(),
+  nodeName: z.string(),
+  role: NodeRole,
+  state: SyncState,
+  reason: z.string(),
+  message: z.string(),
+});
+
+export const VirtualServiceView = VirtualServiceSpec.extend({
+  directorGroupId: z.string(),
+  realServers: z.array(RealServerSpec.extend({ id: z.string(), port: z.int().nullable() })),
+  id: z.string(),
+  revision: z.int(),
+  createdAt: At,
+  updatedAt: At,
+  status: z.object({ sync: Sync, parts: z.array(NodePartView), gates: z.array(GateView) }),
+});
+export type VirtualServiceView = z.infer<typeof VirtualServiceView>;
+
+export const DirectorGroupView = DirectorGroupSpec.extend({
+  id: z.string(),
+  revision: z.int(),
+  members: z.array(z.object({ nodeId: z.string(), name: z.string(), isActive: z.boolean() })),
+});
+export type DirectorGroupView = z.infer<typeof DirectorGroupView>;
+
+export const NodeState = z.enum(["active", "revoked", "quarantined", "decommissioned"]);
+
+export const NodeView = z.object({
+  id: z.string(),
+  revision: z.int(),
+  name: z.string(),
+  role: NodeRole,
+  directorGroupId: z.string().nullable(),
+  state: NodeState,
+  isConnected: z.boolean(),
+  isActiveDirector: z.boolean(),
+  lastSeenAt: At.nullable(),
+  enrolledAt: At,
+  agentVersion: z.string().nullable(),
+  certificateExpiresAt: At.nullable(),
+  addresses: z.array(z.string()),
+  generation: z.object({ wanted: z.int(), applied: z.int().nullable() }),
+  sync: Sync,
+});
+export type NodeView = z.infer<typeof NodeView>;
+
+export const NodeDetailView = NodeView.extend({
+  facts: Facts.nullable(),
+  table: z.object({ rows: z.array(TableRow), total: z.int(), at: At }).nullable(),
+  events: z.array(AgentEvent),
+  parts: z.array(
+    z.object({ fragmentId: z.string(), title: z.string(), state: SyncState, reason: z.string(), message: z.string() }),
+  ),
+});
+export type NodeDetailView = z.infer<typeof NodeDetailView>;
+
+/** The life of an enrollment, as the console's row shows it. */
+export const EnrollmentStage = z.enum([
+  "created",
+  "scriptFetched",
+  "preflightFailed",
+  "enrolled",
+  "connected",
+  "inSync",
+  "expired",
+  "revoked",
+]);
+
+export const EnrollmentTokenView = EnrollmentTokenSpec.omit({ expiresInSeconds: true }).extend({
+  id: z.string(),
+  createdAt: At,
+  createdBy: z.string(),
+  expiresAt: At,
+  usedAt: At.nullable(),
+  revokedAt: At.nullable(),
+  stage: EnrollmentStage,
+  /** Where the script was fetched from, and what the preflight said. */
+  lastContact: z.object({ at: At, address: z.string().nullable(), message: z.string().nullable() }).nullable(),
+  nodeId: z.string().nullable(),
+});
+export type EnrollmentTokenView = z.infer<typeof EnrollmentTokenView>;
+
+/** Shown once: the secret is kept only as a hash. */
+export const EnrollmentTokenCreated = EnrollmentTokenView.extend({
+  token: z.string(),
+  commands: z.object({ curl: z.string(), wget: z.string() }),
+});
+
+export const ApiTokenView = ApiTokenSpec.omit({ expiresInDays: true }).extend({
+  id: z.string(),
+  createdAt: At,
+  expiresAt: At,
+  lastUsedAt: At.nullable(),
+  createdBy: z.string(),
+  /** The first characters, to tell tokens apart. */
+  prefix: z.string(),
+});
+export const ApiTokenCreated = ApiTokenView.extend({ token: z.string() });
+
+export const ChangeView = z.object({
+  id: z.string(),
+  at: At,
+  author: z.string(),
+  action: z.enum(["created", "updated", "deleted"]),
+  objectKind: z.enum(["virtualService", "directorGroup", "node", "enrollmentToken", "apiToken", "fleet"]),
+  objectId: z.string(),
+  objectName: z.string(),
+  generation: z.int(),
+  before: z.unknown().nullable(),
+  after: z.unknown().nullable(),
+  outcomes: z.array(
+    z.object({ nodeId: z.string(), nodeName: z.string(), state: SyncState, message: z.string(), at: At.nullable() }),
+  ),
+});
+export type ChangeView = z.infer<typeof ChangeView>;
+
+export const AuditEventView = z.object({
+  id: z.string(),
+  at: At,
+  actor: z.string(),
+  event: z.string(),
+  objectId: z.string().nullable(),
+  detail: z.record(z.string(), z.unknown()),
+  requestId: z.string().nullable(),
+});
+export type AuditEventView = z.infer<typeof AuditEventView>;
+
+/** Live counters. Rates are per second between the two last samples; null until there are two of the same life. */
+export const RateView = z.object({
+  connectionsPerSecond: z.number().nullable(),
+  inBytesPerSecond: z.number().nullable(),
+  outBytesPerSecond: z.number().nullable(),
+});
+export const ServiceCountersView = z.object({
+  serviceId: z.string(),
+  at: At.nullable(),
+  totals: Counters,
+  rates: RateView,
+  /** Bytes that real servers sent to clients themselves; null where no enrolled real server reports them (NAT: see outBytes). */
+  replyBytes: z.number().nullable(),
+  replyBytesPerSecond: z.number().nullable(),
+  realServers: z.array(
+    z.object({
+      realServerId: z.string(),
+      active: z.number(),
+      inactive: z.number(),
+      weight: z.number().nullable(),
+      totals: Counters,
+      rates: RateView,
+      replyBytes: z.number().nullable(),
+      replyBytesPerSecond: z.number().nullable(),
+    }),
+  ),
+});
+export type ServiceCountersView = z.infer<typeof ServiceCountersView>;
+
+export const OverviewView = z.object({
+  services: z.object({ total: z.int(), inSync: z.int(), attention: z.int() }),
+  nodes: z.object({ total: z.int(), connected: z.int() }),
+  problems: z.array(z.object({ kind: z.string(), objectId: z.string(), objectName: z.string(), message: z.string() })),
+  fleet: z.object({ id: z.string(), epoch: z.int(), sequence: z.int(), observeOnly: z.boolean() }),
+});
+export type OverviewView = z.infer<typeof OverviewView>;
+
+/** A finding about an input that is legal but unwise, with its fix. Comes with every successful write. */
+export const LintFinding = z.object({
+  code: z.string(),
+  pointer: z.string(),
+  detail: z.string(),
+  fix: z.string().nullable(),
+  meta: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+});
+export type LintFinding = z.infer<typeof LintFinding>;
+
+export const ServiceRow = z.object({
+  id: z.string(),
+  revision: z.int(),
+  name: z.string(),
+  enabled: z.boolean(),
+  vip: z.string(),
+  protocol: Protocol,
+  port: z.int(),
+  forwarding: Forwarding,
+  scheduler: z.string(),
+  realServers: z.object({ total: z.int(), admitted: z.int() }),
+  sync: Sync,
+});
+export type ServiceRow = z.infer<typeof ServiceRow>;

@@ -1,0 +1,31 @@
+import { z } from "zod";
+
+/** How a director hands a packet to a real server. `fullnat` is the kernel's masquerading plus source NAT. */
+export const Forwarding = z.enum(["dr", "tun", "nat", "fullnat"]);
+export type Forwarding = z.infer<typeof Forwarding>;
+
+/** What wraps a packet in Tunnel forwarding: IP in IP (RFC 2003) or GRE (RFC 2784). */
+export const Encapsulation = z.enum(["ipip", "gre"]);
+export type Encapsulation = z.infer<typeof Encapsulation>;
+
+export const Protocol = z.enum(["tcp", "udp", "sctp"]);
+export type Protocol = z.infer<typeof Protocol>;
+
+/** IP protocol numbers (IANA) of the protocols a virtual service can balance. */
+export const protocolNumber = { tcp: 6, udp: 17, sctp: 132 } as const satisfies Record<Protocol, number>;
+
+/** The kernel's schedulers, by their names in <net/ip_vs.h>; which of them a node has is a fact of that node. */
+export const Scheduler = z.enum(["rr", "wrr", "lc", "wlc", "sh", "dh", "mh", "sed", "nq", "lblc", "lblcr", "fo", "ovf", "twos"]);
+export type Scheduler = z.infer<typeof Scheduler>;
+
+export const NodeRole = z.enum(["director", "realServer"]);
+export type NodeRole = z.infer<typeof NodeRole>;
+
+/** Where a full NAT service's packets come from, as the real server sees them: the VIP, or the director's own address. */
+export const SnatSource = z.enum(["vip", "dip"]);
+export type SnatSource = z.infer<typeof SnatSource>;
+
+/** Compile-time proof that a switch covers every case; at run time it says which one was missed. */
+export function unreachable(value: never): never {
+  throw new Error(`unreachable: ${JSON.stringify(value)}`);
+}

@@ -1,0 +1,83 @@
+import type { Facts, Resource } from "@trigon/model";
+
+/** One step from what is to what shall be. `update` carries both ends, because some kernel objects must be replaced to change. */
+export type Action =
+  | { op: "create"; to: Resource }
+  | { op: "update"; from: Resource; to: Resource }
+  | { op: "delete"; from: Resource };
+
+/** What the kernel answered. `code` is an errno name (EEXIST, ESRCH, EPERM …) or one of ours (`vip.heldElsewhere`, `timeout`, `tool.missing`). */
+export interface KernelFailure {
+  code: string;
+  /** What was tried and what the kernel said, in one sentence. */
+  message: string;
+}
+export type ActionResult = { ok: true } | { ok: false; failure: KernelFailure };
+
+/** What was there before we set it, to be put back on uninstall. Serialisable. `null`: there was nothing. */
+export type Found = { value: string | null; tree?: Record<string, string> };
+
+/** Something outside changed the kernel. `keys` when known exactly, else `scope` to look at again. */
+export interface KernelEvent {
+  scope: "link" | "address" | "route" | "rule";
+  keys: readonly string[];
+}
+
+export interface AddressHolder {
+  mac: string;
+}
+
+/**
+ * The kernel of one node, as the reconciler sees it. Implemented by `packages/kernel` for real and by its fake for speed; one contract suite
+ * holds both to the same behaviour. No call ever flushes anything, and none touches what it was not asked to.
+ */
+export interface Kernel {
+  facts(): Promise<Facts>;
+
+  /** The state of exactly these keys; absent ones are left out. One read per kind and service, never the whole table for a few keys. */
+  observe(keys: readonly string[]): Promise<Map<string, Resource>>;
+
+  /** Every resource of the kinds that Trigon manages, foreign ones too; modules and sysctls only if named in `also`. */
+  observeAll(also: readonly string[]): Promise<Map<string, Resource>>;
+
+  /** What stands where these actions will write, for the journal. Only settings (sysctl, linkState) have a value to put back. */
+  found(actions: readonly Action[]): Promise<Map<string, Found>>;
+
+  /**
+   * Carries actions out in the given order, batching neighbours of one kind. Every action gets its own result; a failure stops nothing but
+   * itself. Creating an address with purpose `vipOnDirector` probes first (`vip.heldElsewhere`) and announces afterwards.
+   */
+  apply(actions: readonly Action[]): Promise<ActionResult[]>;
+
+  /** Puts a setting back to what was found, if it still is what we set. Answers whether it did. */
+  restore(resource: Resource, found: Found): Promise<boolean>;
+
+  /** Who, other than this node, answers for the address on that interface's link (ARP, ND). */
+  probe(interfaceName: string, address: string): Promise<AddressHolder[]>;
+
+  /** Gratuitous ARP or unsolicited neighbour advertisement. */
+  announce(interfaceName: string, address: string): Promise<void>;
+
+  /** Calls back on changes until closed. */
+  watch(onEvent: (event: KernelEvent) => void): { close(): void };
+
+  /** Counters, apart from state. Keyed by resource key. */
+  counters(): Promise<KernelCounters>;
+
+  close(): Promise<void>;
+}
+
+export interface IpvsCounters {
+  connections: number;
+  inPackets: number;
+  outPackets: number;
+  inBytes: number;
+  outBytes: number;
+}
+
+export interface KernelCounters {
+  services: Map<string, IpvsCounters>;
+  destinations: Map<string, IpvsCounters & { active: number; inactive: number; persistent: number; weight: number }>;
+  /** Packets and bytes that passed our own filter rules, by resource key. */
+  rules: Map<string, { packets: number; bytes: number }>;
+}

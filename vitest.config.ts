@@ -1,0 +1,46 @@
+import { defineConfig } from "vitest/config";
+
+const exclude = ["**/node_modules/**", "**/dist/**", "**/.next/**"];
+
+/** Three slices: `unit` needs nothing, `api` starts a real Postgres, `lab` boots a real IPVS kernel. */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: "unit",
+          include: [
+            "packages/**/*.test.ts",
+            "apps/**/*.test.ts",
+            "infra/**/*.test.ts",
+            "test/*.test.ts",
+            "test/golden/**/*.test.ts",
+            "test/contract/**/*.test.ts",
+          ],
+          exclude: [...exclude, "**/*.api.test.ts"],
+        },
+      },
+      {
+        test: {
+          name: "api",
+          include: ["packages/**/*.api.test.ts", "apps/**/*.api.test.ts", "test/api/**/*.test.ts"],
+          exclude,
+          testTimeout: 30_000,
+          hookTimeout: 120_000,
+          maxWorkers: 1,
+        },
+      },
+      {
+        test: {
+          name: "lab",
+          include: ["test/lab/**/*.test.ts"],
+          exclude,
+          globalSetup: "test/lab/setup.ts",
+          testTimeout: 120_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+});
