@@ -1,0 +1,14 @@
+export * from "./codec.ts";
+export * from "./errors.ts";
+export * from "./inet.ts";
+export * from "./ipvs.ts";
+export * from "./ipvs-wire.ts";
+export {
+  NETLINK_GENERIC,
+  NETLINK_ROUTE,
+  NetlinkSocket,
+  openRawSocket,
+  type RawSocket,
+  type TransportOptions,
+} from "./transport.ts";
+export { Writer } from "./writer.ts";

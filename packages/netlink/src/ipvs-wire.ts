@@ -1,0 +1,143 @@
+import {
+  attr,
+  attributes,
+  bytes,
+  type Codec,
+  cstring,
+  type Infer,
+  maskedFlags,
+  u8,
+  u16,
+  u16be,
+  u32,
+  u32be,
+  u64,
+} from "./codec.ts";
+
+/** IPVS_GENL_NAME and IPVS_GENL_VERSION of <linux/ip_vs.h>. */
+export const IPVS_FAMILY = "IPVS";
+export const IPVS_VERSION = 1;
+
+/** IPVS_CMD_* of <linux/ip_vs.h>. Replies carry the number of the matching NEW or SET command. `flush` empties the whole namespace, foreign services too. */
+export const ipvsCommand = {
+  newService: 1,
+  setService: 2,
+  delService: 3,
+  getService: 4,
+  newDestination: 5,
+  setDestination: 6,
+  delDestination: 7,
+  getDestination: 8,
+  newDaemon: 9,
+  delDaemon: 10,
+  getDaemon: 11,
+  setConfig: 12,
+  getConfig: 13,
+  setInfo: 14,
+  getInfo: 15,
+  zero: 16,
+  flush: 17,
+} as const;
+
+/** IP_VS_SVC_F_* of <linux/ip_vs.h>. SCHED1 to 3 belong to the scheduler: for `sh` and `mh` they are fallback and port. */
+export const serviceFlag = { persistent: 1, hashed: 2, onePacket: 4, sched1: 8, sched2: 0x10, sched3: 0x20 } as const;
+
+/** IPVS_STATS_ATTR_*, a u32 each but for the bytes. */
+const stats32 = attributes({
+  connections: attr(1, u32),
+  inPackets: attr(2, u32),
+  outPackets: attr(3, u32),
+  inBytes: attr(4, u64),
+  outBytes: attr(5, u64),
+  connectionsPerSecond: attr(6, u32),
+  inPacketsPerSecond: attr(7, u32),
+  outPacketsPerSecond: attr(8, u32),
+  inBytesPerSecond: attr(9, u32),
+  outBytesPerSecond: attr(10, u32),
+});
+
+/** The same attributes in IPVS_SVC_ATTR_STATS64 and IPVS_DEST_ATTR_STATS64: all u64. */
+const stats64 = attributes({
+  connections: attr(1, u64),
+  inPackets: attr(2, u64),
+  outPackets: attr(3, u64),
+  inBytes: attr(4, u64),
+  outBytes: attr(5, u64),
+  connectionsPerSecond: attr(6, u64),
+  inPacketsPerSecond: attr(7, u64),
+  outPacketsPerSecond: attr(8, u64),
+  inBytesPerSecond: attr(9, u64),
+  outBytesPerSecond: attr(10, u64),
+});
+export type WireStats32 = Infer<typeof stats32>;
+export type WireStats64 = Infer<typeof stats64>;
+
+/** A nested table that is only decoded when it is looked at: every reply has STATS, and STATS64 makes it needless. */
+const later = <T>(codec: Codec<T>): Codec<() => T> => ({
+  write: (writer, value) => codec.write(writer, value()),
+  read: (buffer, start, end) => () => codec.read(buffer, start, end),
+});
+
+/** IPVS_SVC_ATTR_* of <linux/ip_vs.h>. A service is named by `fwmark`, or by protocol, address and port. */
+export const serviceAttributes = attributes({
+  family: attr(1, u16),
+  protocol: attr(2, u16),
+  address: attr(3, bytes), // 16 bytes in replies, of which IPv4 uses the first four
+  port: attr(4, u16be),
+  fwmark: attr(5, u32),
+  scheduler: attr(6, cstring(16)),
+  flags: attr(7, maskedFlags),
+  timeout: attr(8, u32), // seconds a client sticks to its destination; 0 when not persistent
+  netmask: attr(9, u32), // IPv4: the mask in network order; IPv6: the prefix length in host order
+  stats: attr(10, later(stats32)),
+  persistenceEngine: attr(11, cstring(16)),
+  stats64: attr(12, later(stats64)),
+});
+export type WireService = Infer<typeof serviceAttributes>;
+
+/** IPVS_DEST_ATTR_* of <linux/ip_vs.h>. */
+export const destinationAttributes = attributes({
+  address: attr(1, bytes),
+  port: attr(2, u16be),
+  forward: attr(3, u32),
+  weight: attr(4, u32),
+  upperThreshold: attr(5, u32),
+  lowerThreshold: attr(6, u32),
+  activeConnections: attr(7, u32),
+  inactiveConnections: attr(8, u32),
+  persistentConnections: attr(9, u32),
+  stats: attr(10, later(stats32)),
+  family: attr(11, u16),
+  stats64: attr(12, later(stats64)),
+  tunnelType: attr(13, u8),
+  tunnelPort: attr(14, u16be),
+  tunnelFlags: attr(15, u16),
+});
+export type WireDestination = Infer<typeof destinationAttributes>;
+
+/** IPVS_DAEMON_ATTR_* of <linux/ip_vs.h>. */
+export const daemonAttributes = attributes({
+  state: attr(1, u32),
+  interface: attr(2, cstring(16)),
+  syncId: attr(3, u32),
+  maxLength: attr(4, u16),
+  group: attr(5, u32be),
+  group6: attr(6, bytes),
+  port: attr(7, u16), // in host order, unlike every other port of the family
+  ttl: attr(8, u8),
+});
+export type WireDaemon = Infer<typeof daemonAttributes>;
+
+/** IPVS_CMD_ATTR_* of <linux/ip_vs.h>: what a message of the family holds. */
+export const commandAttributes = attributes({
+  service: attr(1, serviceAttributes),
+  destination: attr(2, destinationAttributes),
+  daemon: attr(3, daemonAttributes),
+  timeoutTcp: attr(4, u32),
+  timeoutTcpFin: attr(5, u32),
+  timeoutUdp: attr(6, u32),
+});
+export type WireCommand = Infer<typeof commandAttributes>;
+
+/** IPVS_INFO_ATTR_* of <linux/ip_vs.h>, the top level of a reply to GET_INFO. */
+export const infoAttributes = attributes({ version: attr(1, u32), connectionTableSize: attr(2, u32) });

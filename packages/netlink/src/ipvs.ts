@@ -1,0 +1,510 @@
+import { CodecError } from "./codec.ts";
+import type { NetlinkError } from "./errors.ts";
+import { GENL_HEADER, type GenericFamily, resolveFamily, writeGeneric } from "./genl.ts";
+import { AF_INET, AF_INET6, type Family, familyNumber, formatInet, parseInet } from "./inet.ts";
+import {
+  commandAttributes,
+  IPVS_FAMILY,
+  IPVS_VERSION,
+  infoAttributes,
+  ipvsCommand,
+  serviceFlag,
+  type WireCommand,
+  type WireDaemon,
+  type WireDestination,
+  type WireService,
+  type WireStats32,
+  type WireStats64,
+} from "./ipvs-wire.ts";
+import type { Message } from "./message.ts";
+import { NETLINK_GENERIC, NetlinkSocket, type TransportOptions } from "./transport.ts";
+import { Writer } from "./writer.ts";
+
+/** A service is named by protocol, address and port, or by a firewall mark alone. `protocol` is IPPROTO_*: 6 TCP, 17 UDP, 132 SCTP. */
+export type IpvsServiceId =
+  | { family: Family; protocol: number; address: string; port: number; fwmark?: undefined }
+  | { family: Family; fwmark: number; protocol?: undefined; address?: undefined; port?: undefined };
+
+export interface IpvsServiceConfig {
+  scheduler: string;
+  /** Bits of `serviceFlag`; the kernel's own `hashed` is left out of what is read. */
+  flags: number;
+  /** Persistence in seconds; counts only with the `persistent` flag. */
+  timeout: number;
+  /** Which clients count as one for persistence: a dotted mask for IPv4, a prefix length in text for IPv6 (as `ipvsadm -M`). */
+  netmask: string;
+  /** `sip`, or none. */
+  persistenceEngine?: string;
+}
+
+export type IpvsService = IpvsServiceId & IpvsServiceConfig;
+
+/** IP_VS_CONN_F_* of <linux/ip_vs.h>, in the order of their numbers. The kernel turns the forward of an address of its own into `local`. */
+export const forwardMethods = ["masq", "local", "tunnel", "droute", "bypass"] as const;
+export type ForwardMethod = (typeof forwardMethods)[number];
+/** IP_VS_CONN_F_TUNNEL_TYPE_* of <linux/ip_vs.h>, in the order of their numbers. */
+export const tunnelTypes = ["ipip", "gue", "gre"] as const;
+export type TunnelType = (typeof tunnelTypes)[number];
+/** IP_VS_TUNNEL_ENCAP_FLAG_*: how the outer UDP or GRE header is checksummed. */
+export const tunnelFlag = { noChecksum: 0, checksum: 1, remoteChecksum: 2 } as const;
+
+export interface IpvsDestinationId {
+  family: Family;
+  address: string;
+  port: number;
+}
+
+export interface IpvsDestination extends IpvsDestinationId {
+  forward: ForwardMethod;
+  weight: number;
+  /** Connections at which it gets no new ones, and below which it gets them again; 0 is no threshold. */
+  upperThreshold: number;
+  lowerThreshold: number;
+  /** Always sent, whatever the forward: SET_DEST resets a tunnel that is not named to plain IPIP. `port` counts for GUE. */
+  tunnel: { type: TunnelType; port: number; flags: number };
+}
+
+/** The tunnel of a destination that has none of its own to speak of, as the kernel reports it. */
+export const plainTunnel: IpvsDestination["tunnel"] = { type: "ipip", port: 0, flags: 0 };
+
+/** Totals since creation or the last zero (bigint), and the kernel's two-second averages per second (number). */
+export interface IpvsStats {
+  connections: bigint;
+  inPackets: bigint;
+  outPackets: bigint;
+  inBytes: bigint;
+  outBytes: bigint;
+  connectionsPerSecond: number;
+  inPacketsPerSecond: number;
+  outPacketsPerSecond: number;
+  inBytesPerSecond: number;
+  outBytesPerSecond: number;
+}
+
+/** What was configured, apart from what was counted: only the first is ever compared. */
+export interface ObservedService {
+  service: IpvsService;
+  stats: IpvsStats;
+}
+
+export interface ObservedDestination {
+  destination: IpvsDestination;
+  connections: { active: number; inactive: number; persistent: number };
+  stats: IpvsStats;
+}
+
+export interface IpvsDaemon {
+  state: "master" | "backup";
+  interface: string;
+  /** 0 to 255; a backup with 0 takes messages of any. */
+  syncId: number;
+  /** Bytes of one sync message; by default what fits the interface's MTU. */
+  maxLength?: number;
+  /** Multicast group, IPv4 or IPv6; 224.0.0.81 by default. */
+  group?: string;
+  /** 8848 by default. */
+  port?: number;
+  ttl?: number;
+}
+
+/** Seconds; SET_CONFIG leaves alone what is absent or 0. */
+export interface IpvsTimeouts {
+  tcp: number;
+  tcpFin: number;
+  udp: number;
+}
+
+export interface IpvsInfo {
+  /** `1.2.1`. */
+  version: string;
+  connectionTableSize: number;
+}
+
+/** A change that `batch` can carry. */
+export type IpvsOperation =
+  | { op: "newService" | "setService"; service: IpvsService }
+  | { op: "delService"; service: IpvsServiceId }
+  | { op: "newDestination" | "setDestination"; service: IpvsServiceId; destination: IpvsDestination }
+  | { op: "delDestination"; service: IpvsServiceId; destination: IpvsDestinationId };
+
+/**
+ * The bytes of a run of changes, ready for `NetlinkSocket.batch`, which fills in the sequence numbers. Throws CodecError when
+ * a value cannot be said in the protocol (an address that is none, a scheduler name over 15 bytes, a negative weight).
+ */
+export function encodeBatch(operations: readonly IpvsOperation[], familyId: number): Buffer {
+  const writer = new Writer(64 + operations.length * 176);
+  for (const operation of operations) writeOperation(writer, operation, familyId);
+  return writer.written();
+}
+
+/** A change in words, for errors: `newDestination 10.0.0.1:80 of tcp 192.0.2.1:80`. */
+export function describeOperation(operation: IpvsOperation): string {
+  const service = describeService(operation.service);
+  return "destination" in operation
+    ? `${operation.op} ${endpoint(operation.destination)} of ${service}`
+    : `${operation.op} ${service}`;
+}
+
+/**
+ * The IPVS family of this network namespace, one request at a time. Errors are NetlinkError: EEXIST a duplicate, ESRCH no such
+ * service, ENOENT no such destination or scheduler module, EINVAL and ERANGE what the kernel will not have.
+ */
+export class IpvsClient {
+  readonly #socket: NetlinkSocket;
+  readonly #family: GenericFamily;
+
+  private constructor(socket: NetlinkSocket, family: GenericFamily) {
+    this.#socket = socket;
+    this.#family = family;
+  }
+
+  /** Opens a socket and finds the family; ENOENT while the ip_vs module is not loaded. Open anew after the module was reloaded: its id changes. */
+  static async open(options?: TransportOptions): Promise<IpvsClient> {
+    const socket = NetlinkSocket.open(NETLINK_GENERIC, options);
+    try {
+      return await IpvsClient.over(socket);
+    } catch (error) {
+      socket.close();
+      throw error;
+    }
+  }
+
+  /** A client on a socket that is already open; `close` closes it. */
+  static async over(socket: NetlinkSocket): Promise<IpvsClient> {
+    return new IpvsClient(socket, await resolveFamily(socket, IPVS_FAMILY));
+  }
+
+  /** The kernel's number of the family, for `encodeBatch`. */
+  get familyId(): number {
+    return this.#family.id;
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+
+  /** Every service. Not atomic: changes made while it reads may be missed or seen twice. */
+  async listServices(): Promise<ObservedService[]> {
+    const parts = await this.#dump(ipvsCommand.getService, {}, "list services");
+    return parts.map((part) => observedService(decode(part).service));
+  }
+
+  /** One service, or undefined when there is none. */
+  async getService(id: IpvsServiceId): Promise<ObservedService | undefined> {
+    const what = `getService ${describeService(id)}`;
+    try {
+      const [reply] = await this.#request(ipvsCommand.getService, { service: serviceIdToWire(id) }, what);
+      return reply && observedService(decode(reply).service);
+    } catch (error) {
+      if ((error as NetlinkError).code === "ESRCH") return undefined;
+      throw error;
+    }
+  }
+
+  /** The destinations of a service. The kernel answers with none for a service that does not exist. */
+  async listDestinations(service: IpvsServiceId): Promise<ObservedDestination[]> {
+    const command = { service: serviceIdToWire(service) };
+    const parts = await this.#dump(ipvsCommand.getDestination, command, `list destinations of ${describeService(service)}`);
+    return parts.map((part) => observedDestination(decode(part).destination, service.family));
+  }
+
+  newService(service: IpvsService): Promise<void> {
+    return this.#change({ op: "newService", service });
+  }
+
+  setService(service: IpvsService): Promise<void> {
+    return this.#change({ op: "setService", service });
+  }
+
+  delService(service: IpvsServiceId): Promise<void> {
+    return this.#change({ op: "delService", service });
+  }
+
+  newDestination(service: IpvsServiceId, destination: IpvsDestination): Promise<void> {
+    return this.#change({ op: "newDestination", service, destination });
+  }
+
+  setDestination(service: IpvsServiceId, destination: IpvsDestination): Promise<void> {
+    return this.#change({ op: "setDestination", service, destination });
+  }
+
+  delDestination(service: IpvsServiceId, destination: IpvsDestinationId): Promise<void> {
+    return this.#change({ op: "delDestination", service, destination });
+  }
+
+  /** Carries out changes in order, many to a send; see `NetlinkSocket.batch` for what the result means. */
+  batch(operations: readonly IpvsOperation[]): Promise<(NetlinkError | undefined)[]> {
+    const bytes = encodeBatch(operations, this.#family.id);
+    return this.#socket.batch(bytes, (index) => describeOperation(operations[index]!));
+  }
+
+  /** Zeroes the counters of one service and its destinations, or of all. */
+  async zero(service?: IpvsServiceId): Promise<void> {
+    const command = service ? { service: serviceIdToWire(service) } : {};
+    await this.#request(ipvsCommand.zero, command, `zero ${service ? describeService(service) : "all services"}`);
+  }
+
+  /** The timeouts of established TCP, closing TCP and UDP. */
+  async getConfig(): Promise<IpvsTimeouts> {
+    const [reply] = await this.#request(ipvsCommand.getConfig, {}, "getConfig");
+    const { timeoutTcp, timeoutTcpFin, timeoutUdp } = reply ? decode(reply) : {};
+    return { tcp: need(timeoutTcp, "tcp"), tcpFin: need(timeoutTcpFin, "tcpFin"), udp: need(timeoutUdp, "udp") };
+  }
+
+  async setConfig({ tcp, tcpFin, udp }: Partial<IpvsTimeouts>): Promise<void> {
+    const command = { timeoutTcp: tcp, timeoutTcpFin: tcpFin, timeoutUdp: udp };
+    await this.#request(ipvsCommand.setConfig, command, "setConfig");
+  }
+
+  /** The sync daemons: at most one master and one backup. */
+  async listDaemons(): Promise<IpvsDaemon[]> {
+    const parts = await this.#dump(ipvsCommand.getDaemon, {}, "list daemons");
+    return parts.map((part) => daemonFromWire(decode(part).daemon));
+  }
+
+  async newDaemon(daemon: IpvsDaemon): Promise<void> {
+    await this.#request(ipvsCommand.newDaemon, { daemon: daemonToWire(daemon) }, `newDaemon ${daemon.state}`);
+  }
+
+  /** The kernel checks that interface and sync id are there, and stops the daemon of that state whatever they are. */
+  async delDaemon(daemon: Pick<IpvsDaemon, "state" | "interface" | "syncId">): Promise<void> {
+    await this.#request(ipvsCommand.delDaemon, { daemon: daemonToWire(daemon) }, `delDaemon ${daemon.state}`);
+  }
+
+  async getInfo(): Promise<IpvsInfo> {
+    const [reply] = await this.#request(ipvsCommand.getInfo, {}, "getInfo");
+    const info = reply && infoAttributes.decode(reply.payload.subarray(GENL_HEADER));
+    const version = need(info?.version, "version");
+    return {
+      version: `${(version >> 16) & 0xff}.${(version >> 8) & 0xff}.${version & 0xff}`,
+      connectionTableSize: need(info?.connectionTableSize, "connectionTableSize"),
+    };
+  }
+
+  async #change(operation: IpvsOperation): Promise<void> {
+    const writer = new Writer(256);
+    writeOperation(writer, operation, this.#family.id);
+    await this.#socket.request(writer.written(), describeOperation(operation));
+  }
+
+  #request(command: number, body: WireCommand, what: string): Promise<Message[]> {
+    return this.#socket.request(encodeCommand(this.#family.id, command, body), what);
+  }
+
+  #dump(command: number, body: WireCommand, what: string): Promise<Message[]> {
+    return this.#socket.dump(encodeCommand(this.#family.id, command, body), what);
+  }
+}
+
+/** One message of the family, sequence still to be filled in. */
+export function encodeCommand(familyId: number, command: number, body: WireCommand): Buffer {
+  const writer = new Writer(256);
+  writeGeneric(writer, familyId, command, IPVS_VERSION, () => commandAttributes.write(writer, body));
+  return writer.written();
+}
+
+function writeOperation(writer: Writer, operation: IpvsOperation, familyId: number): void {
+  const body = operationToWire(operation);
+  writeGeneric(writer, familyId, ipvsCommand[operation.op], IPVS_VERSION, () => commandAttributes.write(writer, body));
+}
+
+function operationToWire(operation: IpvsOperation): WireCommand {
+  switch (operation.op) {
+    case "newService":
+    case "setService":
+      return { service: serviceToWire(operation.service) };
+    case "delService":
+      return { service: serviceIdToWire(operation.service) };
+    case "newDestination":
+    case "setDestination":
+      return { service: serviceIdToWire(operation.service), destination: destinationToWire(operation.destination) };
+    case "delDestination":
+      return { service: serviceIdToWire(operation.service), destination: destinationIdToWire(operation.destination) };
+  }
+}
+
+const decode = (message: Message) => commandAttributes.decode(message.payload.subarray(GENL_HEADER));
+
+export function serviceIdToWire(id: IpvsServiceId): WireService {
+  const family = familyNumber(id.family);
+  if (id.fwmark !== undefined) return { family, fwmark: id.fwmark };
+  return { family, protocol: id.protocol, address: addressBytes(id.address, id.family), port: id.port };
+}
+
+export function serviceToWire(service: IpvsService): WireService {
+  const wire = serviceIdToWire(service);
+  wire.scheduler = service.scheduler;
+  wire.flags = { flags: service.flags, mask: 0xffff_ffff };
+  wire.timeout = service.timeout;
+  wire.netmask = netmaskToWire(service.netmask, service.family);
+  if (service.persistenceEngine) wire.persistenceEngine = service.persistenceEngine;
+  return wire;
+}
+
+export function serviceFromWire(wire: WireService | undefined): IpvsService {
+  const family = familyFromWire(wire?.family);
+  const fwmark = wire?.fwmark;
+  const id: IpvsServiceId = fwmark
+    ? { family, fwmark }
+    : {
+        family,
+        protocol: need(wire?.protocol, "protocol"),
+        address: addressText(wire?.address, family),
+        port: need(wire?.port, "port"),
+      };
+  return {
+    ...id,
+    scheduler: need(wire?.scheduler, "scheduler"),
+    flags: need(wire?.flags, "flags").flags & ~serviceFlag.hashed,
+    timeout: need(wire?.timeout, "timeout"),
+    netmask: netmaskFromWire(need(wire?.netmask, "netmask"), family),
+    ...(wire?.persistenceEngine && { persistenceEngine: wire.persistenceEngine }),
+  };
+}
+
+export function destinationIdToWire({ family, address, port }: IpvsDestinationId): WireDestination {
+  return { address: addressBytes(address, family), port, family: familyNumber(family) };
+}
+
+export function destinationToWire(destination: IpvsDestination): WireDestination {
+  const wire = destinationIdToWire(destination);
+  wire.forward = forwardMethods.indexOf(destination.forward);
+  wire.weight = destination.weight;
+  wire.upperThreshold = destination.upperThreshold;
+  wire.lowerThreshold = destination.lowerThreshold;
+  wire.tunnelType = tunnelTypes.indexOf(destination.tunnel.type);
+  wire.tunnelPort = destination.tunnel.port;
+  wire.tunnelFlags = destination.tunnel.flags;
+  return wire;
+}
+
+/** `serviceFamily` counts for kernels before 3.18, which name no family: both are then the same. */
+export function destinationFromWire(wire: WireDestination | undefined, serviceFamily: Family): IpvsDestination {
+  const family = wire?.family === undefined ? serviceFamily : familyFromWire(wire.family);
+  return {
+    family,
+    address: addressText(wire?.address, family),
+    port: need(wire?.port, "port"),
+    forward: need(forwardMethods[need(wire?.forward, "forward") & 7], "known forward"),
+    weight: need(wire?.weight, "weight"),
+    upperThreshold: need(wire?.upperThreshold, "upper threshold"),
+    lowerThreshold: need(wire?.lowerThreshold, "lower threshold"),
+    tunnel: {
+      type: need(tunnelTypes[wire?.tunnelType ?? 0], "known tunnel"),
+      port: wire?.tunnelPort ?? 0,
+      flags: wire?.tunnelFlags ?? 0,
+    },
+  };
+}
+
+export function daemonToWire(daemon: IpvsDaemon): WireDaemon {
+  const { state, interface: name, syncId, maxLength, group, port, ttl } = daemon;
+  const groupBytes = group === undefined ? undefined : parseInet(group);
+  if (group !== undefined && !groupBytes) throw new CodecError(`"${group}" is no IP address`);
+  return {
+    state: state === "master" ? 1 : 2,
+    interface: name,
+    syncId,
+    maxLength,
+    ...(groupBytes?.length === 4 && { group: Buffer.from(groupBytes).readUInt32BE(0) }),
+    ...(groupBytes?.length === 16 && { group6: groupBytes }),
+    port,
+    ttl,
+  };
+}
+
+export function daemonFromWire(wire: WireDaemon | undefined): IpvsDaemon {
+  const { maxLength, group, group6, port, ttl } = wire ?? {};
+  const groupText = group6 ? formatInet(group6) : group === undefined ? undefined : formatInet(u32Bytes(group));
+  return {
+    state: need(wire?.state, "state") === 1 ? "master" : "backup",
+    interface: need(wire?.interface, "interface"),
+    syncId: need(wire?.syncId, "sync id"),
+    ...(maxLength !== undefined && { maxLength }),
+    ...(groupText !== undefined && { group: groupText }),
+    ...(port !== undefined && { port }),
+    ...(ttl !== undefined && { ttl }),
+  };
+}
+
+function observedService(wire: WireService | undefined): ObservedService {
+  return { service: serviceFromWire(wire), stats: statsFromWire(wire?.stats64?.(), wire?.stats) };
+}
+
+function observedDestination(wire: WireDestination | undefined, serviceFamily: Family): ObservedDestination {
+  return {
+    destination: destinationFromWire(wire, serviceFamily),
+    connections: {
+      active: wire?.activeConnections ?? 0,
+      inactive: wire?.inactiveConnections ?? 0,
+      persistent: wire?.persistentConnections ?? 0,
+    },
+    stats: statsFromWire(wire?.stats64?.(), wire?.stats),
+  };
+}
+
+/** Kernels before 4.1 send STATS alone, whose totals wrap at 32 bits. */
+function statsFromWire(wide: WireStats64 | undefined, narrow: (() => WireStats32) | undefined): IpvsStats {
+  const stats = wide ?? narrow?.() ?? {};
+  return {
+    connections: BigInt(stats.connections ?? 0),
+    inPackets: BigInt(stats.inPackets ?? 0),
+    outPackets: BigInt(stats.outPackets ?? 0),
+    inBytes: stats.inBytes ?? 0n,
+    outBytes: stats.outBytes ?? 0n,
+    connectionsPerSecond: Number(stats.connectionsPerSecond ?? 0),
+    inPacketsPerSecond: Number(stats.inPacketsPerSecond ?? 0),
+    outPacketsPerSecond: Number(stats.outPacketsPerSecond ?? 0),
+    inBytesPerSecond: Number(stats.inBytesPerSecond ?? 0),
+    outBytesPerSecond: Number(stats.outBytesPerSecond ?? 0),
+  };
+}
+
+function addressBytes(text: string, family: Family): Uint8Array {
+  const parsed = parseInet(text);
+  if (parsed?.length !== (family === "inet" ? 4 : 16)) throw new CodecError(`"${text}" is no ${family} address`);
+  if (parsed.length === 16) return parsed;
+  const padded = new Uint8Array(16); // union nf_inet_addr, as ipvsadm sends it
+  padded.set(parsed);
+  return padded;
+}
+
+function addressText(wire: Uint8Array | undefined, family: Family): string {
+  const size = family === "inet" ? 4 : 16;
+  if (!wire || wire.length < size) throw new CodecError(`an ${family} address has ${size} bytes, not ${wire?.length ?? 0}`);
+  return formatInet(wire.subarray(0, size));
+}
+
+function familyFromWire(wire: number | undefined): Family {
+  if (wire === AF_INET) return "inet";
+  if (wire === AF_INET6) return "inet6";
+  throw new CodecError(`address family ${wire} is neither IPv4 nor IPv6`);
+}
+
+function netmaskToWire(netmask: string, family: Family): number {
+  if (family === "inet6") return Number(netmask);
+  const bytes = parseInet(netmask);
+  if (bytes?.length !== 4) throw new CodecError(`"${netmask}" is no IPv4 mask`);
+  return Buffer.from(bytes).readUInt32LE(0); // the bytes stay in network order
+}
+
+function netmaskFromWire(wire: number, family: Family): string {
+  return family === "inet6" ? String(wire) : formatInet(u32Bytes(wire).reverse());
+}
+
+const u32Bytes = (value: number): Uint8Array => Uint8Array.of(value >>> 24, value >>> 16, value >>> 8, value);
+
+function need<T>(value: T | undefined, what: string): T {
+  if (value === undefined) throw new CodecError(`the kernel's answer has no ${what}`);
+  return value;
+}
+
+const endpoint = ({ address, port }: { address: string; port: number }) =>
+  address.includes(":") ? `[${address}]:${port}` : `${address}:${port}`;
+
+const protocolNames: Record<number, string> = { 6: "tcp", 17: "udp", 132: "sctp" };
+
+function describeService(id: IpvsServiceId): string {
+  if (id.fwmark !== undefined) return `fwmark ${id.fwmark} (${id.family})`;
+  return `${protocolNames[id.protocol] ?? `protocol ${id.protocol}`} ${endpoint(id)}`;
+}
