@@ -1,0 +1,506 @@
+#!/bin/sh
+# Trigon agent installer. Everything runs from main() on the last line, so that a download cut short does nothing.
+#
+#   --token TOKEN   the one-time enrollment token (needed)
+#   --name NAME     this node's name; default: the token's, else the host name
+#   --no-service    install and enroll, but start nothing
+#   --dry-run       run every check, change nothing
+#
+# Exit codes: 0 done · 2 usage · 10 not root · 11 system or architecture · 12 kernel module · 13 tools · 14 console unreachable ·
+# 15 certificate · 16 agent port · 17 token · 18 service manager · 19 Node runtime · 30 download · 31 checksum · 32 program does not
+# run · 33 enrollment · 34 service did not start.
+set -eu
+
+main() {
+  VERSION='{{VERSION}}'
+  CONSOLE_URL='{{CONSOLE_URL}}'
+  AGENT_URL='{{AGENT_URL}}'
+  BUNDLE_SHA256='{{BUNDLE_SHA256}}'
+  NODE_SHA256_X64='{{NODE_SHA256_X64}}'
+  NODE_SHA256_ARM64='{{NODE_SHA256_ARM64}}'
+  CA_PEM='{{CA_PEM}}'
+  PREFIX=/opt/trigon
+  STATE="${TRIGON_STATE:-/var/lib/trigon}"
+  UNIT=/etc/systemd/system/trigon-agent.service
+  COMMAND=/usr/local/bin/trigon-agent
+
+  PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  export PATH LC_ALL=C
+  umask 077
+  failed=0
+  failures=''
+  role=''
+  staging=''
+  work=''
+  read_arguments "$@"
+
+  printf 'Trigon agent installer %s\n' "$VERSION"
+  work=$(mktemp -d)
+  trap clean_up EXIT
+  trap 'exit 130' INT TERM HUP
+  printf '%s\n' "$CA_PEM" >"$work/ca.pem"
+
+  check_root
+  check_system
+  check_downloader
+  check_console
+  check_token
+  check_modules
+  check_tools
+  check_agent_port
+  check_runtime
+  check_service_manager
+  if [ "$failed" -ne 0 ]; then
+    tell_console preflightFailed "$failures"
+    printf '\nNothing was changed. Fix the above and run the same line again.\n' >&2
+    exit "$failed"
+  fi
+  announce
+  if [ "$dry_run" = yes ]; then
+    printf '  dry run: nothing was changed\n'
+    exit 0
+  fi
+
+  download_program
+  enroll
+  install_program
+  start_service
+  printf '  remove any time: sudo trigon-agent uninstall\n'
+}
+
+read_arguments() {
+  token=''
+  name=''
+  service=yes
+  dry_run=no
+  while [ $# -gt 0 ]; do
+    case $1 in
+      --token) [ $# -ge 2 ] || usage '--token needs a value'; token=$2; shift ;;
+      --token=*) token=${1#*=} ;;
+      --name) [ $# -ge 2 ] || usage '--name needs a value'; name=$2; shift ;;
+      --name=*) name=${1#*=} ;;
+      --no-service) service=no ;;
+      --dry-run) dry_run=yes ;;
+      *) usage "unknown argument: $1" ;;
+    esac
+    shift
+  done
+  [ -n "$token" ] || usage 'a token is needed'
+  case $token in
+    trg1.*) ;;
+    *) usage 'this is not an enrollment token: it begins with trg1.' ;;
+  esac
+  case ${token#trg1.} in
+    *[!A-Za-z0-9_-]* | '') usage 'this is not an enrollment token: characters are missing or wrong' ;;
+  esac
+  case $name in
+    *[\"\\]*) usage 'a name has neither quotes nor backslashes' ;;
+  esac
+}
+
+usage() {
+  printf 'install.sh: %s\nusage: sh -s -- --token TOKEN [--name NAME] [--no-service] [--dry-run]\n' "$1" >&2
+  exit 2
+}
+
+clean_up() {
+  [ -z "$work" ] || rm -rf "$work"
+  [ -z "$staging" ] || rm -rf "$staging"
+}
+
+ok() { printf '  ✓ %-16s %s\n' "$1" "$2"; }
+note() { printf '  ! %-16s %s\n' "$1" "$2"; }
+step() { printf '  → %-16s %s\n' "$1" "$2"; }
+
+# fail CODE WHAT DETAIL FIX: says it, remembers the first code, goes on checking.
+fail() {
+  printf '  ✗ %-16s %s [%s]\n' "$2" "$3" "$1" >&2
+  printf '    %-16s %s\n' 'fix:' "$4" >&2
+  [ "$failed" -ne 0 ] || failed=$1
+  failures="${failures:+$failures; }$2: $3"
+}
+
+# stop CODE WHAT DETAIL FIX: for what goes wrong after the checks.
+stop() {
+  fail "$@"
+  tell_console preflightFailed "$failures"
+  exit "$1"
+}
+
+check_root() {
+  if [ "$(id -u)" -eq 0 ]; then
+    ok root ''
+  else
+    fail 10 root 'this needs root' 'put sudo before sh in the line'
+  fi
+}
+
+check_system() {
+  machine=$(uname -m)
+  case $machine in
+    x86_64 | amd64) arch=x64 ;;
+    aarch64 | arm64) arch=arm64 ;;
+    *) arch='' ;;
+  esac
+  if [ "$(uname -s)" != Linux ]; then
+    fail 11 system "$(uname -s) has no IPVS" 'use a Linux machine'
+  elif [ -z "$arch" ]; then
+    fail 11 architecture "$machine is not supported" 'use an x86_64 or aarch64 machine'
+  else
+    ok system "Linux $(uname -r), $machine"
+  fi
+}
+
+check_downloader() {
+  downloader=''
+  if command -v curl >/dev/null 2>&1; then
+    downloader=curl
+  elif command -v wget >/dev/null 2>&1 && wget --help 2>&1 | grep -q -- --ca-certificate; then
+    downloader=wget
+  else
+    fail 13 download 'neither curl nor GNU wget is here' "$(install_line curl)"
+  fi
+  for tool in tar gzip sha256sum sed; do
+    command -v "$tool" >/dev/null 2>&1 || fail 13 tools "$tool is missing" "$(install_line "$tool")"
+  done
+}
+
+# request OUTPUT URL [BODY]: sets http_status ('000' when there was no answer) and tls_error (yes when the certificate is not ours).
+request() {
+  http_status=000
+  tls_error=no
+  case $downloader in
+    curl)
+      if [ $# -gt 2 ]; then
+        set -- "$1" "$2" -H 'content-type: application/json' --data-binary "@$3"
+      fi
+      out=$1 url=$2
+      shift 2
+      code=0
+      http_status=$(curl -sS --proto '=https' --cacert "$work/ca.pem" --connect-timeout 5 --max-time 300 -o "$out" \
+        -w '%{http_code}' "$@" "$url" </dev/null 2>"$work/error") || code=$?
+      # 35, 51, 60, 77: the handshake failed or the certificate is not signed by our CA
+      case $code in 51 | 60 | 77) tls_error=yes ;; esac
+      ;;
+    wget)
+      if [ $# -gt 2 ]; then
+        set -- "$1" "$2" --header 'content-type: application/json' --post-file "$3"
+      fi
+      out=$1 url=$2
+      shift 2
+      code=0
+      wget -nv -S --content-on-error --ca-certificate "$work/ca.pem" --max-redirect 0 --tries 1 --connect-timeout 5 \
+        --read-timeout 300 -O "$out" "$@" "$url" </dev/null 2>"$work/error" || code=$?
+      http_status=$(sed -n 's|^ *HTTP/[0-9.]* \([0-9]*\).*|\1|p' "$work/error" | tail -n 1)
+      [ -n "$http_status" ] || http_status=000
+      if [ "$code" -eq 5 ]; then tls_error=yes; fi
+      ;;
+    *) return 0 ;;
+  esac
+}
+
+host_of() { printf '%s' "$1" | sed 's|^https://||; s|/.*$||'; }
+
+check_console() {
+  console=down
+  [ -n "$downloader" ] || return 0
+  request "$work/answer" "$CONSOLE_URL/healthz"
+  if [ "$tls_error" = yes ]; then
+    fail 15 console "$(host_of "$CONSOLE_URL") shows a certificate of another authority" \
+      'somebody may be in between, or this line is of another appliance: copy a new one from the console'
+  elif [ "$http_status" = 000 ]; then
+    fail 14 console "$(host_of "$CONSOLE_URL") does not answer: $(tail -n 1 "$work/error")" \
+      'check name resolution and firewalls between this machine and the console'
+  else
+    console=up
+    ok console "$(host_of "$CONSOLE_URL") (certificate matches)"
+  fi
+}
+
+# json_field NAME FILE: a string member of a flat JSON answer.
+json_field() { sed -n 's/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p' "$2" | head -n 1; }
+
+json_text() { printf '%s' "$1" | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'; }
+
+# tell_console STAGE MESSAGE: what the waiting row in the console shows. The answer says what the token is for.
+tell_console() {
+  [ "$console" = up ] || return 0
+  printf '{"token":"%s","stage":"%s","message":"%s"}' "$token" "$1" "$(json_text "$2")" >"$work/progress.json"
+  request "$work/answer" "$CONSOLE_URL/enroll/v1/progress" "$work/progress.json"
+}
+
+is_enrolled() { [ -s "$STATE/identity/cert.pem" ] && [ -s "$STATE/identity/key.pem" ]; }
+
+check_token() {
+  [ "$console" = up ] || return 0
+  tell_console preflight ''
+  role=$(json_field role "$work/answer")
+  refused=$(json_field code "$work/answer")
+  if [ "$http_status" = 200 ]; then
+    ok token "for a $(role_words)"
+  elif [ "$refused" = token.used ] && is_enrolled; then
+    ok token 'used by this machine before: its identity is kept'
+  else
+    case $refused in
+      token.used) fail 17 token 'it was used already' 'create a new one in the console: Nodes, Enroll' ;;
+      token.expired) fail 17 token 'it has expired' 'create a new one in the console: Nodes, Enroll' ;;
+      token.revoked) fail 17 token 'it was revoked' 'create a new one in the console: Nodes, Enroll' ;;
+      token.invalid) fail 17 token 'the console does not know it' 'copy the whole line again from the console' ;;
+      *) fail 17 token "the console could not check it (HTTP $http_status)" 'try again; see the log of the controller' ;;
+    esac
+  fi
+}
+
+role_words() {
+  case $role in
+    director) printf director ;;
+    realServer) printf 'real server' ;;
+    *) printf node ;;
+  esac
+}
+
+# has_module NAME: loaded, built in or loadable. Loads nothing.
+has_module() {
+  [ -d "/sys/module/$1" ] && return 0
+  case $1 in
+    ip_vs) [ -e /proc/net/ip_vs ] && return 0 ;;
+    ipip) [ -d /proc/sys/net/ipv4/conf/tunl0 ] && return 0 ;;
+  esac
+  modprobe -n -q "$1" >/dev/null 2>&1 && return 0
+  modinfo "$1" >/dev/null 2>&1 && return 0
+  grep -q "/$1\.ko" "/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null
+}
+
+check_modules() {
+  need='' wish=''
+  case $role in
+    director) need='ip_vs' wish='ip_vs_rr ip_vs_wrr ip_vs_wlc ip_vs_sh ip_vs_mh' ;;
+    realServer) wish='ipip' ;;
+  esac
+  missing=''
+  for module in $need; do
+    has_module "$module" || missing="${missing:+$missing }$module"
+  done
+  if [ -n "$missing" ]; then
+    fail 12 'kernel modules' "$missing: not in Linux $(uname -r)" "$(kernel_line)"
+  elif [ -n "$need" ]; then
+    ok 'kernel modules' "$need"
+  fi
+  for module in $wish; do
+    has_module "$module" || note 'kernel modules' "$module is missing: $(without "$module")"
+  done
+}
+
+without() {
+  case $1 in
+    ipip) printf 'no Tunnel service can end here (DR, NAT and full NAT can)' ;;
+    *) printf 'services with the scheduler %s cannot run here' "${1#ip_vs_}" ;;
+  esac
+}
+
+kernel_line() {
+  if command -v apt-get >/dev/null 2>&1; then
+    printf 'apt-get install linux-image-amd64 (Ubuntu: linux-image-generic), then boot it; a container cannot be a director'
+  elif command -v dnf >/dev/null 2>&1; then
+    printf 'dnf install kernel-modules-core kernel-modules, then boot that kernel'
+  else
+    printf 'boot a kernel with CONFIG_IP_VS'
+  fi
+}
+
+# install_line TOOL…: the one line that brings them on this distribution.
+install_line() {
+  packages=''
+  for wanted in "$@"; do
+    case $wanted in
+      ip) if command -v apt-get >/dev/null 2>&1; then package=iproute2; else package=iproute; fi ;;
+      arping) if command -v apt-get >/dev/null 2>&1; then package=iputils-arping; else package=iputils; fi ;;
+      sha256sum) package=coreutils ;;
+      *) package=$wanted ;;
+    esac
+    packages="$packages $package"
+  done
+  if command -v apt-get >/dev/null 2>&1; then
+    printf 'apt-get install -y%s' "$packages"
+  elif command -v dnf >/dev/null 2>&1; then
+    printf 'dnf install -y%s' "$packages"
+  elif command -v yum >/dev/null 2>&1; then
+    printf 'yum install -y%s' "$packages"
+  elif command -v zypper >/dev/null 2>&1; then
+    printf 'zypper install -y%s' "$packages"
+  else
+    printf 'install:%s' "$packages"
+  fi
+}
+
+check_tools() {
+  case $role in
+    director) tools='iptables arping' ;;
+    *) tools='iptables' ;;
+  esac
+  missing=''
+  for tool in $tools; do
+    command -v "$tool" >/dev/null 2>&1 || missing="${missing:+$missing }$tool"
+  done
+  if [ -n "$missing" ]; then
+    # shellcheck disable=SC2086 # a list of words
+    fail 13 tools "missing: $missing" "$(install_line $missing)"
+  else
+    ok tools "$(printf '%s' "$tools" | sed 's/ /, /g')"
+  fi
+}
+
+# Without a client certificate the agent port hangs up after its own handshake: reached, and its certificate was checked.
+check_agent_port() {
+  [ -n "$downloader" ] || return 0
+  case $downloader in
+    curl)
+      code=0
+      curl -sS --proto '=https' --cacert "$work/ca.pem" --connect-timeout 5 --max-time 10 -o /dev/null "$AGENT_URL/" \
+        </dev/null 2>"$work/error" || code=$?
+      case $code in
+        5 | 6 | 7 | 28) reached=no ;;
+        51 | 60 | 77) reached=foreign ;;
+        *) reached=yes ;;
+      esac
+      ;;
+    *)
+      wget --ca-certificate "$work/ca.pem" --tries 1 --timeout 5 -O /dev/null "$AGENT_URL/" </dev/null 2>"$work/error" || true
+      if grep -q 'cannot verify' "$work/error"; then
+        reached=foreign
+      elif grep -q connected "$work/error"; then
+        reached=yes
+      else
+        reached=no
+      fi
+      ;;
+  esac
+  case $reached in
+    yes) ok 'agent port' "$(host_of "$AGENT_URL")" ;;
+    foreign) fail 15 'agent port' "$(host_of "$AGENT_URL") shows a certificate of another authority" 'check what is between this machine and the console' ;;
+    *) fail 16 'agent port' "$(host_of "$AGENT_URL") does not answer: $(tail -n 1 "$work/error")" "open $(host_of "$AGENT_URL") (TCP) in the firewalls between" ;;
+  esac
+}
+
+# suitable_node: a Node of 20.19 or newer where a service finds it.
+suitable_node() {
+  command -v node >/dev/null 2>&1 || return 1
+  node_version=$(node --version 2>/dev/null </dev/null) || return 1
+  node_major=${node_version#v}
+  node_minor=${node_major#*.}
+  node_major=${node_major%%.*}
+  node_minor=${node_minor%%.*}
+  [ "$node_major" -gt 20 ] || { [ "$node_major" -eq 20 ] && [ "$node_minor" -ge 19 ]; }
+}
+
+check_runtime() {
+  bring_node=no
+  node_sha256=''
+  if suitable_node; then
+    ok 'Node runtime' "$node_version is here"
+    return 0
+  fi
+  case $arch in
+    x64) node_sha256=$NODE_SHA256_X64 ;;
+    arm64) node_sha256=$NODE_SHA256_ARM64 ;;
+  esac
+  if [ -z "$node_sha256" ]; then
+    fail 19 'Node runtime' "the console has none for ${machine:-this machine}" 'install Node 20.19 or newer under /usr or /usr/local'
+  elif [ -e /lib/ld-musl-x86_64.so.1 ] || [ -e /lib/ld-musl-aarch64.so.1 ]; then
+    fail 19 'Node runtime' 'the one the console brings needs glibc' 'install nodejs 20.19 or newer from your distribution'
+  else
+    bring_node=yes
+    ok 'Node runtime' "comes from the console, under $PREFIX/node"
+  fi
+}
+
+check_service_manager() {
+  [ "$service" = yes ] || return 0
+  if command -v systemctl >/dev/null 2>&1; then
+    ok systemd ''
+  else
+    fail 18 systemd 'systemctl is not here' 'add --no-service and start "trigon-agent run" with your own service manager'
+  fi
+}
+
+announce() {
+  if [ "$service" = yes ]; then
+    step 'will install' "$PREFIX, $COMMAND, trigon-agent.service"
+  else
+    step 'will install' "$PREFIX, $COMMAND (no service)"
+  fi
+  step '' 'enrolling by itself changes no network setting'
+}
+
+# download NAME SHA256: into the staging folder, checked.
+download() {
+  request "$staging/$1" "$CONSOLE_URL/enroll/$1"
+  [ "$http_status" = 200 ] || stop 30 download "$1: HTTP $http_status $(tail -n 1 "$work/error")" 'run the same line again'
+  printf '%s  %s\n' "$2" "$staging/$1" | sha256sum -c - >/dev/null 2>&1 ||
+    stop 31 download "$1 is not the file this script was made for" 'copy the line again from the console: a newer version was installed there'
+}
+
+download_program() {
+  mkdir -p "${PREFIX%/*}"
+  staging=$(mktemp -d "${PREFIX%/*}/.trigon-install.XXXXXX")
+  chmod 755 "$staging"
+  download agent.tgz "$BUNDLE_SHA256"
+  (umask 022 && mkdir "$staging/program" && tar -xzf "$staging/agent.tgz" -C "$staging/program")
+  if [ "$bring_node" = yes ]; then
+    download "node-$arch.tar.gz" "$node_sha256"
+    (umask 022 && mkdir -p "$staging/program/node" && tar -xzf "$staging/node-$arch.tar.gz" -C "$staging/program/node")
+    "$staging/program/node/bin/node" --version >/dev/null 2>"$work/error" </dev/null ||
+      stop 32 'Node runtime' "does not run here: $(tail -n 1 "$work/error")" 'install Node 20.19 or newer from your distribution'
+  fi
+  [ -x "$staging/program/bin/trigon-agent" ] || stop 32 program 'the bundle holds no bin/trigon-agent' 'build the agent again on the console'
+}
+
+enroll() {
+  set -- enroll --url "$CONSOLE_URL" --token "$token" --ca "$work/ca.pem"
+  [ -z "$name" ] || set -- "$@" --name "$name"
+  if ! PATH="$staging/program/node/bin:$PATH" TRIGON_STATE="$STATE" "$staging/program/bin/trigon-agent" "$@" \
+    >"$work/enrolled" 2>"$work/error" </dev/null; then
+    sed 's/^/    /' "$work/error" >&2
+    stop 33 enroll "$(tail -n 1 "$work/error")" 'create a new token in the console and run its line'
+  fi
+  record="$STATE/identity/enrollment.json"
+  ok "enrolled as" "$(json_field name "$record") ($(json_field nodeId "$record"))   open $CONSOLE_URL/nodes/$(json_field nodeId "$record")"
+}
+
+install_program() {
+  rm -rf "$PREFIX.old"
+  [ ! -e "$PREFIX" ] || mv "$PREFIX" "$PREFIX.old"
+  mv "$staging/program" "$PREFIX"
+  rm -rf "$PREFIX.old"
+  cp "$work/ca.pem" "$PREFIX/ca.pem"
+  chmod 644 "$PREFIX/ca.pem"
+  mkdir -p "${COMMAND%/*}"
+  ln -sfn "$PREFIX/bin/trigon-agent" "$COMMAND"
+  ok installed "$PREFIX, $COMMAND"
+}
+
+start_service() {
+  if [ "$service" = no ]; then
+    step 'not started' 'start it with: sudo trigon-agent run'
+    return 0
+  fi
+  mkdir -p "${UNIT%/*}"
+  cat >"$UNIT" <<'TRIGON_UNIT'
+{{UNIT}}
+TRIGON_UNIT
+  chmod 644 "$UNIT"
+  systemctl daemon-reload </dev/null >/dev/null 2>&1 || true
+  systemctl enable trigon-agent.service </dev/null >/dev/null 2>"$work/error" ||
+    stop 34 service "$(tail -n 1 "$work/error")" 'systemctl status trigon-agent'
+  systemctl restart trigon-agent.service </dev/null >/dev/null 2>"$work/error" ||
+    stop 34 service "$(tail -n 1 "$work/error")" 'journalctl -u trigon-agent'
+  tries=0
+  until systemctl is-active trigon-agent.service </dev/null >/dev/null 2>&1; do
+    tries=$((tries + 1))
+    [ "$tries" -lt 10 ] || stop 34 service 'trigon-agent.service does not stay up' 'journalctl -u trigon-agent'
+    sleep 1
+  done
+  ok service 'trigon-agent.service is running and starts at boot'
+}
+
+main "$@"
