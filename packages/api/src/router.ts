@@ -1,0 +1,26 @@
+import { directorGroupRouter } from "./routers/director-group.ts";
+import { enrollmentTokenRouter } from "./routers/enrollment-token.ts";
+import { nodeRouter } from "./routers/node.ts";
+import { auditRouter, changeRouter, gateRouter } from "./routers/records.ts";
+import { apiTokenRouter, fleetRouter, overviewRouter, userRouter } from "./routers/settings.ts";
+import { virtualServiceRouter } from "./routers/virtual-service.ts";
+import { createCallerFactory, router } from "./trpc.ts";
+
+/** The whole API. No logic lives in a router: parse, authorise, one service call. */
+export const appRouter = router({
+  overview: overviewRouter,
+  virtualService: virtualServiceRouter,
+  directorGroup: directorGroupRouter,
+  node: nodeRouter,
+  enrollmentToken: enrollmentTokenRouter,
+  gate: gateRouter,
+  change: changeRouter,
+  audit: auditRouter,
+  apiToken: apiTokenRouter,
+  fleet: fleetRouter,
+  user: userRouter,
+});
+export type AppRouter = typeof appRouter;
+
+/** Calls procedures without HTTP: tests and other wiring. */
+export const createCaller = createCallerFactory(appRouter);

@@ -1,0 +1,42 @@
+import { ChangeView } from "@trigon/model";
+import { ById, GateListInput, ListInput, Pages } from "../shapes.ts";
+import { procedure, router } from "../trpc.ts";
+
+export const gateRouter = router({
+  list: procedure
+    .meta({
+      scope: "read",
+      rest: { method: "GET", path: "/gates", tag: "Gates", summary: "List admission gates and their reasons" },
+    })
+    .input(GateListInput)
+    .output(Pages.gates)
+    .query(async ({ ctx, input }) => ({ data: await ctx.services.gates.list(input.serviceId) })),
+});
+
+export const changeRouter = router({
+  list: procedure
+    .meta({ scope: "read", rest: { method: "GET", path: "/changes", tag: "Changes", summary: "List changes, newest first" } })
+    .input(ListInput)
+    .output(Pages.changes)
+    .query(({ ctx, input }) => ctx.services.changes.list(input)),
+
+  get: procedure
+    .meta({
+      scope: "read",
+      rest: { method: "GET", path: "/changes/{id}", tag: "Changes", summary: "Get a change and its outcomes" },
+    })
+    .input(ById)
+    .output(ChangeView)
+    .query(({ ctx, input }) => ctx.services.changes.get(input.id)),
+});
+
+export const auditRouter = router({
+  list: procedure
+    .meta({
+      scope: "audit:read",
+      rest: { method: "GET", path: "/audit-events", tag: "Audit", summary: "List audit events, newest first" },
+    })
+    .input(ListInput)
+    .output(Pages.auditEvents)
+    .query(({ ctx, input }) => ctx.services.audit.list(input)),
+});

@@ -1,0 +1,67 @@
+import { ApiTokenCreated, ApiTokenSpec, OverviewView } from "@trigon/model";
+import { z } from "zod";
+import { ById, FleetView, ListInput, Me, Pages } from "../shapes.ts";
+import { procedure, router } from "../trpc.ts";
+
+export const apiTokenRouter = router({
+  list: procedure
+    .meta({ scope: "admin", rest: { method: "GET", path: "/api-tokens", tag: "API tokens", summary: "List API tokens" } })
+    .input(ListInput)
+    .output(Pages.apiTokens)
+    .query(({ ctx, input }) => ctx.services.apiTokens.list(input)),
+
+  create: procedure
+    .meta({
+      scope: "admin",
+      rest: {
+        method: "POST",
+        path: "/api-tokens",
+        tag: "API tokens",
+        summary: "Create an API token; its secret is shown once",
+        body: "spec",
+        creates: true,
+      },
+    })
+    .input(z.strictObject({ spec: ApiTokenSpec }))
+    .output(ApiTokenCreated)
+    .mutation(({ ctx, input }) => ctx.services.apiTokens.create(ctx.call, input.spec)),
+
+  revoke: procedure
+    .meta({
+      scope: "admin",
+      rest: { method: "DELETE", path: "/api-tokens/{id}", tag: "API tokens", summary: "Revoke an API token" },
+    })
+    .input(ById)
+    .mutation(({ ctx, input }) => ctx.services.apiTokens.revoke(ctx.call, input.id)),
+});
+
+export const fleetRouter = router({
+  get: procedure
+    .meta({ scope: "read", rest: { method: "GET", path: "/fleet", tag: "Fleet", summary: "The fleet's id, epoch and sequence" } })
+    .output(FleetView)
+    .query(({ ctx }) => ctx.services.fleet.get()),
+
+  confirmRestore: procedure
+    .meta({
+      scope: "admin",
+      rest: {
+        method: "POST",
+        path: "/fleet/confirm-restore",
+        tag: "Fleet",
+        summary: "Take a restored database as the truth: starts a new epoch and ends observe-only",
+      },
+    })
+    .output(FleetView)
+    .mutation(({ ctx }) => ctx.services.fleet.confirmRestore(ctx.call)),
+});
+
+export const overviewRouter = router({
+  get: procedure
+    .meta({ scope: "read", rest: { method: "GET", path: "/overview", tag: "Fleet", summary: "Is anything wrong?" } })
+    .output(OverviewView)
+    .query(({ ctx }) => ctx.services.overview.get()),
+});
+
+export const userRouter = router({
+  me: procedure.output(Me).query(({ ctx }) => ({ kind: ctx.actor.kind, name: ctx.actor.name, scopes: [...ctx.actor.scopes] })),
+});

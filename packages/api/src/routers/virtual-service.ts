@@ -1,0 +1,104 @@
+import { Id, LintFinding, type ServiceCountersView, VirtualServiceSpec, VirtualServiceView } from "@trigon/model";
+import { tracked } from "@trpc/server";
+import { z } from "zod";
+import { ById, FieldErrorShape, ListInput, Pages, Revision, VirtualServicePatch, VirtualServiceWritten } from "../shapes.ts";
+import { procedure, router } from "../trpc.ts";
+import { every } from "./every.ts";
+import { WatchInput, watch } from "./watch.ts";
+
+const tag = "Virtual services";
+const CountersInput = z.strictObject({ serviceIds: z.array(Id).max(1000).optional() });
+const countersIntervalMs = 2000;
+
+export const virtualServiceRouter = router({
+  list: procedure
+    .meta({ scope: "read", rest: { method: "GET", path: "/virtual-services", tag, summary: "List virtual services" } })
+    .input(ListInput)
+    .output(Pages.virtualServices)
+    .query(({ ctx, input }) => ctx.services.virtualServices.list(input)),
+
+  rows: procedure
+    .input(ListInput)
+    .output(Pages.serviceRows)
+    .query(({ ctx, input }) => ctx.services.virtualServices.rows(input)),
+
+  get: procedure
+    .meta({ scope: "read", rest: { method: "GET", path: "/virtual-services/{id}", tag, summary: "Get a virtual service" } })
+    .input(ById)
+    .output(VirtualServiceView)
+    .query(({ ctx, input }) => ctx.services.virtualServices.get(input.id)),
+
+  create: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: { method: "POST", path: "/virtual-services", tag, summary: "Create a virtual service", body: "spec", creates: true },
+    })
+    .input(z.strictObject({ spec: VirtualServiceSpec }))
+    .output(VirtualServiceWritten)
+    .mutation(({ ctx, input }) => ctx.services.virtualServices.create(ctx.call, input.spec)),
+
+  replace: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "PUT",
+        path: "/virtual-services/{id}",
+        tag,
+        summary: "Replace a virtual service",
+        body: "spec",
+        conditional: true,
+      },
+    })
+    .input(z.strictObject({ id: Id, revision: Revision, spec: VirtualServiceSpec }))
+    .output(VirtualServiceWritten)
+    .mutation(({ ctx, input }) => ctx.services.virtualServices.replace(ctx.call, input.id, input.revision, input.spec)),
+
+  patch: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "PATCH",
+        path: "/virtual-services/{id}",
+        tag,
+        summary: "Change some fields of a virtual service",
+        body: "spec",
+        conditional: true,
+      },
+    })
+    .input(z.strictObject({ id: Id, revision: Revision, spec: VirtualServicePatch }))
+    .output(VirtualServiceWritten)
+    .mutation(({ ctx, input }) => ctx.services.virtualServices.patch(ctx.call, input.id, input.revision, input.spec)),
+
+  delete: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: { method: "DELETE", path: "/virtual-services/{id}", tag, summary: "Delete a virtual service", conditional: true },
+    })
+    .input(z.strictObject({ id: Id, revision: Revision }))
+    .mutation(({ ctx, input }) => ctx.services.virtualServices.delete(ctx.call, input.id, input.revision)),
+
+  validate: procedure
+    .input(z.strictObject({ id: Id.optional(), spec: z.unknown() }))
+    .output(z.object({ errors: z.array(FieldErrorShape), lint: z.array(LintFinding) }))
+    .query(({ ctx, input }) => ctx.services.virtualServices.validate(input.spec, input.id)),
+
+  watch: procedure
+    .input(WatchInput)
+    .subscription(({ ctx, input, signal }) => watch(ctx.services, "virtualService", input, signal)),
+
+  counters: procedure
+    .meta({
+      scope: "read",
+      rest: { method: "GET", path: "/virtual-service-counters", tag, summary: "Counters of virtual services" },
+    })
+    .input(CountersInput)
+    .output(Pages.counters)
+    .query(async ({ ctx, input }) => ({ data: await ctx.services.counters.read(input.serviceIds) })),
+
+  watchCounters: procedure.input(CountersInput.optional()).subscription(async function* ({ ctx, input, signal }) {
+    for await (const tick of every(countersIntervalMs, signal)) {
+      const counters: ServiceCountersView[] = await ctx.services.counters.read(input?.serviceIds);
+      yield tracked(String(tick), counters);
+    }
+  }),
+});

@@ -1,0 +1,76 @@
+import type {
+  ApiTokenCreated,
+  ApiTokenSpec,
+  ApiTokenView,
+  AuditEventView,
+  ChangeView,
+  DirectorGroupSpec,
+  DirectorGroupView,
+  EnrollmentTokenCreated,
+  EnrollmentTokenSpec,
+  EnrollmentTokenView,
+  FieldError,
+  GateView,
+  LintFinding,
+  NodeDetailView,
+  NodeView,
+  OverviewView,
+  ServiceCountersView,
+  ServiceRow,
+  VirtualServiceSpec,
+  VirtualServiceView,
+} from "@trigon/model";
+import type { z } from "zod";
+import type { Call } from "./actor.ts";
+import type { FleetView, Invalidation, ListInput, Page, Revision, VirtualServiceWritten } from "./shapes.ts";
+
+/** The use cases behind the routers. Every write is one transaction: sequence, validate, write, change and audit, NOTIFY. */
+export interface Services {
+  virtualServices: {
+    list(input: ListInput): Promise<Page<VirtualServiceView>>;
+    rows(input: ListInput): Promise<Page<ServiceRow>>;
+    get(id: string): Promise<VirtualServiceView>;
+    create(call: Call, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
+    replace(call: Call, id: string, revision: Revision, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
+    patch(call: Call, id: string, revision: Revision, patch: Partial<VirtualServiceSpec>): Promise<VirtualServiceWritten>;
+    delete(call: Call, id: string, revision: Revision): Promise<void>;
+    /** Checks a spec without writing it. `id` when it is an edit of an existing service. */
+    validate(spec: unknown, id: string | undefined): Promise<{ errors: FieldError[]; lint: LintFinding[] }>;
+  };
+  directorGroups: {
+    list(input: ListInput): Promise<Page<DirectorGroupView>>;
+    get(id: string): Promise<DirectorGroupView>;
+    create(call: Call, spec: DirectorGroupSpec): Promise<DirectorGroupView>;
+    replace(call: Call, id: string, revision: Revision, spec: DirectorGroupSpec): Promise<DirectorGroupView>;
+    delete(call: Call, id: string, revision: Revision): Promise<void>;
+  };
+  nodes: {
+    list(input: ListInput): Promise<Page<NodeView>>;
+    get(id: string): Promise<NodeDetailView>;
+    rename(call: Call, id: string, revision: Revision, name: string): Promise<NodeView>;
+    /** The node may no longer talk; its traffic stays as it is. */
+    revoke(call: Call, id: string, revision: Revision): Promise<NodeView>;
+    /** The node is emptied: its plan becomes empty, and it holds nothing any more. */
+    decommission(call: Call, id: string, revision: Revision): Promise<NodeView>;
+  };
+  enrollment: {
+    list(input: ListInput): Promise<Page<EnrollmentTokenView>>;
+    create(call: Call, spec: EnrollmentTokenSpec): Promise<z.infer<typeof EnrollmentTokenCreated>>;
+    revoke(call: Call, id: string): Promise<EnrollmentTokenView>;
+  };
+  gates: { list(serviceId: string | undefined): Promise<(GateView & { serviceId: string })[]> };
+  changes: { list(input: ListInput): Promise<Page<ChangeView>>; get(id: string): Promise<ChangeView> };
+  audit: { list(input: ListInput): Promise<Page<AuditEventView>> };
+  apiTokens: {
+    list(input: ListInput): Promise<Page<z.infer<typeof ApiTokenView>>>;
+    create(call: Call, spec: ApiTokenSpec): Promise<z.infer<typeof ApiTokenCreated>>;
+    revoke(call: Call, id: string): Promise<void>;
+  };
+  fleet: { get(): Promise<FleetView>; confirmRestore(call: Call): Promise<FleetView> };
+  overview: { get(): Promise<OverviewView> };
+  counters: { read(serviceIds: readonly string[] | undefined): Promise<ServiceCountersView[]> };
+  /** Invalidations of one kind of object, from `after` on; ends with the signal. */
+  watch(kind: WatchKind, after: number | undefined, signal: AbortSignal): AsyncIterable<Invalidation>;
+}
+
+export type WatchKind = "virtualService" | "node" | "enrollmentToken";

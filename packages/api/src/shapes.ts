@@ -1,0 +1,96 @@
+import {
+  ApiTokenCreated,
+  ApiTokenView,
+  AuditEventView,
+  ChangeView,
+  DirectorGroupView,
+  EnrollmentTokenCreated,
+  EnrollmentTokenView,
+  GateView,
+  Id,
+  LintFinding,
+  NodeView,
+  RealServerSpec,
+  Scope,
+  ServiceCountersView,
+  ServiceRow,
+  VirtualServiceSpec,
+  VirtualServiceView,
+} from "@trigon/model";
+import { z } from "zod";
+
+/** Input of every list: `cursor` is opaque and comes from the page before; `query` is free text. */
+export const ListInput = z.strictObject({
+  limit: z.int().min(1).max(1000).default(100),
+  cursor: z.string().max(512).optional(),
+  query: z.string().max(200).optional(),
+});
+export type ListInput = z.infer<typeof ListInput>;
+
+export interface Page<T> {
+  data: T[];
+  nextCursor: string | null;
+}
+const page = <T extends z.ZodType>(item: T) => z.object({ data: z.array(item), nextCursor: z.string().nullable() });
+
+export const ById = z.strictObject({ id: Id });
+
+/** The revision a write is based on: a number, or `*` for whatever is there. Left out it is refused with `revision.required`. */
+export const Revision = z.union([z.int(), z.literal("*")]).optional();
+export type Revision = z.infer<typeof Revision>;
+
+/** RFC 7396 merge patch of a virtual service: fields left out stay; `realServers` is replaced whole. No defaults are filled in. */
+export const VirtualServicePatch = z.strictObject(
+  Object.fromEntries(Object.entries(VirtualServiceSpec.shape).map(([key, schema]) => [key, withoutDefault(schema).optional()])),
+) as z.ZodType<Partial<VirtualServiceSpec>>;
+
+function withoutDefault(schema: z.ZodType): z.ZodType {
+  return schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;
+}
+
+/** What a write of a virtual service answers: the view and what is legal but unwise about it. */
+export const VirtualServiceWritten = VirtualServiceView.extend({ lint: z.array(LintFinding) });
+export type VirtualServiceWritten = z.infer<typeof VirtualServiceWritten>;
+
+export const FieldErrorShape = z.object({
+  pointer: z.string(),
+  code: z.string(),
+  detail: z.string(),
+  meta: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+});
+
+/** Says that something changed; `ids` null means anything may have. */
+export interface Invalidation {
+  sequence: number;
+  ids: string[] | null;
+}
+
+export const Me = z.object({ kind: z.enum(["user", "token"]), name: z.string(), scopes: z.array(Scope) });
+
+export const FleetView = z.object({
+  id: z.string(),
+  epoch: z.int(),
+  sequence: z.int(),
+  observeOnly: z.boolean(),
+  allowMassRemovalUntil: z.iso.datetime().nullable(),
+  /** The highest generation any agent reported that this database does not know; null when none is ahead. */
+  highestReported: z.int().nullable(),
+});
+export type FleetView = z.infer<typeof FleetView>;
+
+export const GateListInput = z.strictObject({ serviceId: Id.optional() });
+
+export const Pages = {
+  virtualServices: page(VirtualServiceView),
+  serviceRows: page(ServiceRow),
+  directorGroups: page(DirectorGroupView),
+  nodes: page(NodeView),
+  enrollmentTokens: page(EnrollmentTokenView),
+  apiTokens: page(ApiTokenView),
+  changes: page(ChangeView),
+  auditEvents: page(AuditEventView),
+  gates: z.object({ data: z.array(GateView.extend({ serviceId: z.string() })) }),
+  counters: z.object({ data: z.array(ServiceCountersView) }),
+};
+
+export { ApiTokenCreated, EnrollmentTokenCreated, RealServerSpec };
