@@ -1,0 +1,50 @@
+import { Agent, type IncomingMessage, type ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+import { createProxyServer, proxyUpgrade } from "httpxy";
+
+export interface WebProxy {
+  request(incoming: IncomingMessage, outgoing: ServerResponse): void;
+  upgrade(incoming: IncomingMessage, socket: Duplex, head: Buffer): void;
+  close(): void;
+}
+
+/** What a client says of forwarding is its own claim: only what this listener saw goes on to the web app. */
+function dropForwardingClaims(incoming: IncomingMessage): void {
+  for (const name of Object.keys(incoming.headers)) {
+    if (name.startsWith("x-forwarded-") || name === "forwarded") delete incoming.headers[name];
+  }
+}
+
+/** Everything that is not the API's goes to the web app at `webUrl`, unread: HEAD, 304, compression and aborts stay exact. */
+export function createWebProxy(webUrl: string, onError: (error: Error) => void): WebProxy {
+  const target = new URL(webUrl);
+  const agent = new Agent({ keepAlive: true, maxSockets: 256 });
+  const proxy = createProxyServer({ target: webUrl, xfwd: true, agent });
+  proxy.on("error", (error, _incoming, outgoing) => {
+    onError(error);
+    if (outgoing && "writeHead" in outgoing && !outgoing.headersSent) {
+      const response = outgoing as ServerResponse;
+      response.writeHead(502, { "content-type": "text/plain; charset=utf-8", "retry-after": "2" });
+      response.end("The web app does not answer. The API, the agents and all traffic go on without it.\n");
+    } else {
+      outgoing?.destroy();
+    }
+  });
+  return {
+    request(incoming, outgoing) {
+      dropForwardingClaims(incoming);
+      void proxy.web(incoming, outgoing).catch(onError);
+    },
+    upgrade(incoming, socket, head) {
+      dropForwardingClaims(incoming);
+      socket.on("error", () => socket.destroy());
+      proxyUpgrade({ host: target.hostname, port: Number(target.port || 80) }, incoming, socket as never, head, {
+        xfwd: true,
+      }).catch((error: Error) => {
+        onError(error);
+        socket.destroy();
+      });
+    },
+    close: () => agent.destroy(),
+  };
+}
