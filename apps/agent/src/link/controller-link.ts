@@ -1,0 +1,250 @@
+import {
+  agentPaths,
+  type AgentCounters,
+  type AgentReport,
+  PlanEnvelope,
+  RenewAnswer,
+  ReportAnswer,
+  StreamEvent,
+} from "@trigon/model";
+import { EventSource } from "eventsource";
+import { type Log, reasonOf } from "../log.ts";
+import { newKeyAndRequest } from "../state/csr.ts";
+import { type Identity, lifeOf, storeCredentials } from "../state/identity.ts";
+import type { PlanPosition } from "../state/plan-cache.ts";
+import { Backoff } from "./backoff.ts";
+import { HttpError, HttpsClient } from "./http.ts";
+
+/** `revoked`: the controller knows this node and will not serve it; the data plane stays. `ahead`: it is older than this node's plan. */
+export type LinkState = "connecting" | "streaming" | "polling" | "revoked" | "ahead" | "stopped";
+
+export interface LinkHandlers {
+  /** What this node has, for `since`. */
+  position(): PlanPosition | null;
+  /** Takes a plan in; answers `gap` when it needs the whole one. */
+  onPlan(plan: PlanEnvelope): "done" | "gap";
+  onReportNow(): void;
+  onState(state: LinkState, reason: string | null): void;
+}
+
+export interface LinkTimes {
+  pollMs: number;
+  retryFirstMs: number;
+  retryMostMs: number;
+  revokedMs: number;
+}
+export const linkTimes: LinkTimes = { pollMs: 10_000, retryFirstMs: 500, retryMostMs: 30_000, revokedMs: 60_000 };
+
+/**
+ * The agent's side of the agent protocol. The stream only says that something newer is there; plans are fetched, so that nothing is lost
+ * when it breaks. While there is no stream, the plan is polled.
+ */
+export class ControllerLink {
+  readonly #stateDirectory: string;
+  readonly #handlers: LinkHandlers;
+  readonly #log: Log;
+  readonly #times: LinkTimes;
+  readonly #client: HttpsClient;
+  readonly #backoff: Backoff;
+  readonly #stop = new AbortController();
+  #identity: Identity;
+  #stream: EventSource | null = null;
+  #streamTimer: NodeJS.Timeout | undefined;
+  #pollTimer: NodeJS.Timeout | undefined;
+  #renewTimer: NodeJS.Timeout | undefined;
+  #fetching: Promise<void> | null = null;
+  #fetchAgain = false;
+  #streamOpen = false;
+  #refusal: "revoked" | "ahead" | null = null;
+  /** Why the last try failed; null after one that did not. */
+  #trouble: string | null = null;
+  #announced: LinkState = "connecting";
+
+  constructor(options: { identity: Identity; stateDirectory: string; handlers: LinkHandlers; log: Log; times?: LinkTimes }) {
+    this.#identity = options.identity;
+    this.#stateDirectory = options.stateDirectory;
+    this.#handlers = options.handlers;
+    this.#log = options.log;
+    this.#times = options.times ?? linkTimes;
+    this.#client = new HttpsClient(options.identity);
+    this.#backoff = new Backoff(this.#times.retryFirstMs, this.#times.retryMostMs);
+  }
+
+  get state(): { state: LinkState; reason: string | null; url: string } {
+    return { state: this.#current, reason: this.#trouble, url: this.#identity.enrollment.agentUrl };
+  }
+
+  start(): void {
+    this.#openStream();
+    this.#armPolling();
+    this.#armRenewal();
+  }
+
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    this.#announce();
+    this.#stream?.close();
+    for (const timer of [this.#streamTimer, this.#pollTimer, this.#renewTimer]) clearTimeout(timer);
+    await this.#fetching?.catch(() => undefined);
+    await this.#client.close();
+  }
+
+  /** Throws when it could not be delivered. */
+  async report(report: AgentReport): Promise<ReportAnswer> {
+    return ReportAnswer.parse(await this.#json(agentPaths.report, report));
+  }
+
+  async counters(counters: AgentCounters): Promise<void> {
+    await this.#json(agentPaths.counters, counters);
+  }
+
+  /** Fetches what is newer. Calls that come while one is under way are answered by one more after it. */
+  fetchPlan(): Promise<void> {
+    if (this.#fetching) {
+      this.#fetchAgain = true;
+      return this.#fetching;
+    }
+    this.#fetching = this.#fetchUntilCurrent().finally(() => {
+      this.#fetching = null;
+    });
+    return this.#fetching;
+  }
+
+  async #fetchUntilCurrent(): Promise<void> {
+    do {
+      this.#fetchAgain = false;
+      try {
+        const position = this.#handlers.position();
+        const known = position?.fleetId === this.#identity.enrollment.fleetId ? position : null;
+        const plan = await this.#planSince(known);
+        if (this.#handlers.onPlan(plan) === "gap") this.#handlers.onPlan(await this.#planSince(null));
+        this.#refusal = null;
+        this.#trouble = null;
+        this.#announce();
+      } catch (error) {
+        this.#failed("The plan could not be fetched", error);
+        return;
+      }
+    } while (this.#fetchAgain && !this.#stop.signal.aborted);
+  }
+
+  async #planSince(position: PlanPosition | null): Promise<PlanEnvelope> {
+    const query = position ? `?since=${position.generation}&epoch=${position.epoch}` : "";
+    return PlanEnvelope.parse(await this.#json(`${agentPaths.plan}${query}`));
+  }
+
+  #json(path: string, body?: unknown): Promise<unknown> {
+    const url = new URL(path, this.#identity.enrollment.agentUrl).href;
+    return this.#client.json(url, { ...(body === undefined ? {} : { body }), signal: this.#stop.signal });
+  }
+
+  #openStream(): void {
+    if (this.#stop.signal.aborted) return;
+    const url = new URL(agentPaths.stream, this.#identity.enrollment.agentUrl).href;
+    const stream = new EventSource(url, { fetch: (input, init) => this.#client.fetch(input.toString(), init as never) as never });
+    this.#stream = stream;
+    stream.addEventListener("open", () => {
+      this.#backoff.reset();
+      this.#streamOpen = true;
+      this.#announce();
+      void this.fetchPlan();
+    });
+    for (const name of ["message", "plan", "hint"])
+      stream.addEventListener(name, (event: { data?: unknown }) => this.#onEvent(String(event.data)));
+    stream.addEventListener("error", (event: { code?: number; message?: string }) => {
+      // EventSource waits a fixed time and gives up for good on some answers: close it and come back in our own time.
+      stream.close();
+      if (this.#stream !== stream || this.#stop.signal.aborted) return;
+      this.#stream = null;
+      this.#streamOpen = false;
+      this.#trouble = event.message ?? "The stream ended";
+      this.#announce();
+      // What a refusal means is in the body of a plan's answer, not in the stream's.
+      if (event.code === 403) void this.fetchPlan();
+      const refused = event.code === 403 || this.#refusal === "revoked";
+      const wait = refused ? this.#times.revokedMs * (0.5 + Math.random()) : this.#backoff.next();
+      this.#streamTimer = setTimeout(() => this.#openStream(), wait);
+    });
+  }
+
+  #onEvent(data: string): void {
+    const event = StreamEvent.safeParse(parseJson(data));
+    if (!event.success) return;
+    if (event.data.type === "plan") {
+      const position = this.#handlers.position();
+      if (position?.fleetId !== this.#identity.enrollment.fleetId || event.data.generation !== position.generation)
+        void this.fetchPlan();
+    } else if (event.data.hint === "renew") void this.#renew();
+    else this.#handlers.onReportNow();
+  }
+
+  #armPolling(): void {
+    const wait = (this.#refusal === "revoked" ? this.#times.revokedMs : this.#times.pollMs) * (0.75 + Math.random() / 2);
+    this.#pollTimer = setTimeout(() => {
+      const poll = this.#streamOpen && !this.#refusal ? Promise.resolve() : this.fetchPlan();
+      void poll.finally(() => {
+        if (!this.#stop.signal.aborted) this.#armPolling();
+      });
+    }, wait);
+  }
+
+  #armRenewal(): void {
+    clearTimeout(this.#renewTimer);
+    const { renewAt } = lifeOf(this.#identity.certificate);
+    // setTimeout holds at most 2^31 - 1 ms; looking again each half day is enough.
+    const wait = Math.min(Math.max(renewAt - Date.now(), 0), 12 * 3600_000);
+    this.#renewTimer = setTimeout(() => {
+      if (Date.now() >= renewAt) void this.#renew();
+      else this.#armRenewal();
+    }, wait);
+  }
+
+  /** A fresh key each time; the old identity stays until the new one is on the disk. */
+  async #renew(): Promise<void> {
+    try {
+      const { keyPem, csrPem } = newKeyAndRequest(this.#identity.enrollment.nodeId);
+      const answer = RenewAnswer.parse(await this.#json(agentPaths.renew, { csr: csrPem }));
+      const credentials = { key: keyPem, certificate: answer.certificate, ca: answer.ca };
+      storeCredentials(this.#stateDirectory, credentials);
+      this.#identity = { ...credentials, enrollment: this.#identity.enrollment };
+      this.#client.replaceMaterial(this.#identity);
+      this.#log.info("The certificate was renewed", { until: new Date(lifeOf(answer.certificate).until).toISOString() });
+      this.#armRenewal();
+    } catch (error) {
+      if (this.#stop.signal.aborted) return;
+      this.#failed("The certificate could not be renewed", error);
+      this.#renewTimer = setTimeout(() => void this.#renew(), 30_000 * (0.5 + Math.random()));
+    }
+  }
+
+  #failed(what: string, error: unknown): void {
+    if (this.#stop.signal.aborted) return;
+    this.#trouble = reasonOf(error);
+    const code = error instanceof HttpError ? error.code : null;
+    if (code === "node.revoked" || code === "node.quarantined") this.#refusal = "revoked";
+    else if (code === "generation.ahead") this.#refusal = "ahead";
+    this.#announce();
+    this.#log.warn(what, { reason: this.#trouble });
+  }
+
+  get #current(): LinkState {
+    if (this.#stop.signal.aborted) return "stopped";
+    if (this.#refusal) return this.#refusal;
+    if (this.#streamOpen) return "streaming";
+    return this.#trouble === null ? "connecting" : "polling";
+  }
+
+  #announce(): void {
+    if (this.#current === this.#announced) return;
+    this.#announced = this.#current;
+    this.#handlers.onState(this.#announced, this.#trouble);
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
