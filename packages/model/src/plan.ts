@@ -49,8 +49,20 @@ export const DirectorVipFragment = z.object({
 });
 export type DirectorVipFragment = z.infer<typeof DirectorVipFragment>;
 
-/** A director as a real server must know it: `index` names its tunnel device, `address` is where its tunnel packets come from. */
-export const PlannedDirector = z.object({ nodeId: z.string(), index: z.int().min(1).max(65535), address: IpAddress });
+/**
+ * A director as a real server must know it: `index` names its tunnel device, `address` is where its tunnel packets come from, `mac` the link
+ * address of that interface when known, so that a neighbour who forges `address` is told apart.
+ */
+export const PlannedDirector = z.object({
+  nodeId: z.string(),
+  index: z.int().min(1).max(65535),
+  address: IpAddress,
+  mac: z
+    .string()
+    .regex(/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/)
+    .nullable()
+    .default(null),
+});
 export type PlannedDirector = z.infer<typeof PlannedDirector>;
 
 /** A real server's side of one virtual service: a node may serve it on several addresses or ports. */

@@ -50,6 +50,8 @@ export interface SysctlResource {
   path: string;
   value?: string;
   atLeast?: number;
+  /** A kernel that lacks the file does without it (net/ipv4/vs/* differ between kernels). */
+  ifPresent?: boolean;
 }
 
 /**

@@ -1,0 +1,155 @@
+import {
+  type DirectorServiceFragment,
+  type Facts,
+  type Forwarding,
+  familyOf,
+  hostPrefix,
+  type IpvsDestinationResource,
+  type IpvsServiceFlag,
+  type IpvsServiceResource,
+  type PlannedDestination,
+  protocolNumber,
+  type Resource,
+  resourceKey,
+  unreachable,
+} from "@trigon/model";
+import { interfaceToward } from "./network.ts";
+import { filterRule, module, port, ruleOrder, sysctl, sysctlIfPresent, to } from "./resources.ts";
+
+/** Kept on every director: a removed real server resets its clients instead of hanging them, and quiescing holds for pinned clients too. */
+const baseline: readonly Resource[] = [
+  module("ip_vs"),
+  sysctlIfPresent("net/ipv4/vs/expire_nodest_conn", "1"),
+  sysctlIfPresent("net/ipv4/vs/expire_quiescent_template", "1"),
+  sysctlIfPresent("net/ipv4/vs/conn_reuse_mode", "1"),
+];
+
+/** A director's side of one virtual service, without its VIP. Pure: same fragment and facts, same resources. */
+export function directorService(fragment: DirectorServiceFragment, facts: Facts): Resource[] {
+  const service = ipvsService(fragment);
+  const destinations = fragment.destinations.map((destination) => ipvsDestination(fragment, service.key, destination));
+  return [
+    ...baseline,
+    module(`ip_vs_${fragment.scheduler}`),
+    ...(fragment.destinations.some(({ forwarding }) => isMasqueraded(forwarding)) ? routing(fragment, facts) : []),
+    ...sourceNat(fragment),
+    ...notrack(fragment),
+    service,
+    ...destinations,
+  ];
+}
+
+function ipvsService(fragment: DirectorServiceFragment): IpvsServiceResource {
+  const { vip, protocol, port: number, persistence } = fragment;
+  const flags: IpvsServiceFlag[] = [];
+  if (persistence) flags.push("persistent");
+  if (fragment.onePacket) flags.push("onePacket");
+  if (fragment.schedulerFlags.includes("fallback")) flags.push("sched1");
+  if (fragment.schedulerFlags.includes("port")) flags.push("sched2");
+  return {
+    kind: "ipvsService",
+    key: resourceKey.ipvsService(protocol, vip, number),
+    protocol,
+    address: vip,
+    port: number,
+    scheduler: fragment.scheduler,
+    flags,
+    timeoutSeconds: persistence?.timeoutSeconds ?? 0,
+    netmask: persistence?.granularity ?? hostPrefix(vip),
+  };
+}
+
+function ipvsDestination(
+  { encapsulation }: DirectorServiceFragment,
+  service: string,
+  destination: PlannedDestination,
+): IpvsDestinationResource {
+  const { rip, port: number, forwarding, weight, upperThreshold, lowerThreshold } = destination;
+  return {
+    kind: "ipvsDestination",
+    key: resourceKey.ipvsDestination(service, rip, number),
+    service,
+    address: rip,
+    port: number,
+    forward: forwardOf(forwarding),
+    weight,
+    upperThreshold,
+    lowerThreshold,
+    tunnelType: forwarding === "tun" ? encapsulation : "ipip",
+  };
+}
+
+function forwardOf(forwarding: Forwarding): IpvsDestinationResource["forward"] {
+  switch (forwarding) {
+    case "dr":
+      return "droute";
+    case "tun":
+      return "tunnel";
+    case "nat":
+    case "fullnat":
+      return "masq";
+    default:
+      return unreachable(forwarding);
+  }
+}
+
+function isMasqueraded(forwarding: Forwarding): boolean {
+  return forwarding === "nat" || forwarding === "fullnat";
+}
+
+/** A masquerading director routes replies; a redirect would tell real servers on the client's link to answer without it. */
+function routing({ vip, destinations }: DirectorServiceFragment, facts: Facts): Resource[] {
+  if (familyOf(vip) === 6) return [sysctl("net/ipv6/conf/all/forwarding", "1")];
+  const addresses = [vip, ...destinations.filter(({ forwarding }) => isMasqueraded(forwarding)).map(({ rip }) => rip)];
+  const legs = addresses.flatMap((address) => interfaceToward(address, facts)?.name ?? []);
+  const names = ["all", ...new Set(legs)];
+  return [sysctl("net/ipv4/ip_forward", "1"), ...names.map((name) => sysctl(`net/ipv4/conf/${name}/send_redirects`, "0"))];
+}
+
+/** Full NAT is masquerading plus source NAT, and IPVS takes part in netfilter's NAT only with `conntrack` on. */
+function sourceNat(fragment: DirectorServiceFragment): Resource[] {
+  const { vip, port: number, protocol, snatSource, destinations, serviceId } = fragment;
+  const fullnat = destinations.filter(({ forwarding }) => forwarding === "fullnat");
+  if (fullnat.length === 0) return [];
+  const service = [
+    "-m",
+    "ipvs",
+    "--vproto",
+    String(protocolNumber[protocol]),
+    "--vaddr",
+    `${vip}/${hostPrefix(vip)}`,
+    "--vport",
+    `${number}`,
+  ];
+  const target = snatSource === "vip" ? ["-j", "SNAT", "--to-source", vip] : ["-j", "MASQUERADE"];
+  const rule = (id: string, match: readonly string[]) =>
+    filterRule({
+      family: familyOf(vip),
+      table: "nat",
+      hook: "POSTROUTING",
+      id,
+      order: ruleOrder.snat,
+      match: [...match, ...service, ...target],
+    });
+  // A service that mixes forwardings must rewrite the source of its full NAT real servers only.
+  const rules =
+    fullnat.length === destinations.length
+      ? [rule(`snat:${serviceId}`, [])]
+      : [...new Set(fullnat.map(({ rip }) => rip))].map((rip) => rule(`snat:${serviceId}:${rip}`, to(rip)));
+  return [module("nf_conntrack"), module("xt_ipvs"), sysctl("net/ipv4/vs/conntrack", "1"), ...rules];
+}
+
+/** A director sees one direction only of DR and Tunnel connections: tracked, its stateful firewall would call them invalid. */
+function notrack({ notrack: wanted, serviceId, vip, protocol, port: number, destinations }: DirectorServiceFragment): Resource[] {
+  if (!wanted || destinations.some(({ forwarding }) => isMasqueraded(forwarding))) return [];
+  return [
+    filterRule({
+      family: familyOf(vip),
+      table: "raw",
+      hook: "PREROUTING",
+      id: `notrack:${serviceId}`,
+      order: ruleOrder.notrack,
+      match: [...to(vip), ...port(protocol, "dport", number), "-j", "CT", "--notrack"],
+    }),
+  ];
+}

@@ -1,0 +1,27 @@
+import { type Facts, type Fragment, type Resource, unreachable } from "@trigon/model";
+import { directorService } from "./director-service.ts";
+import { directorVip } from "./director-vip.ts";
+import { realServer } from "./real-server.ts";
+
+/** What one fragment means on this node, here and now. Pure. Throws `ResolveError` when the node cannot carry it out. */
+export function resolveFragment(fragment: Fragment, facts: Facts): Resource[] {
+  switch (fragment.kind) {
+    case "director.service":
+      return directorService(fragment, facts);
+    case "director.vip":
+      return directorVip(fragment, facts);
+    case "realServer.serve":
+      return realServer(fragment, facts);
+    default:
+      return unreachable(fragment);
+  }
+}
+
+/** The resources of a whole plan, each key once. Who wins a key that two fragments want differently is the reconciler's business. */
+export function resolve(fragments: readonly Fragment[], facts: Facts): Resource[] {
+  const byKey = new Map<string, Resource>();
+  for (const fragment of fragments) {
+    for (const resource of resolveFragment(fragment, facts)) if (!byKey.has(resource.key)) byKey.set(resource.key, resource);
+  }
+  return [...byKey.values()];
+}
