@@ -1,8 +1,10 @@
 export * from "./codec.ts";
 export * from "./errors.ts";
+export * from "./fou.ts";
 export * from "./inet.ts";
 export * from "./ipvs.ts";
 export * from "./ipvs-wire.ts";
+export * from "./rtnetlink.ts";
 export {
   NETLINK_GENERIC,
   NETLINK_ROUTE,

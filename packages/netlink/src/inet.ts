@@ -83,3 +83,16 @@ function formatInet6(bytes: Uint8Array): string {
   if (best.start === 8) return hex.join(":");
   return `${hex.slice(0, best.start).join(":")}::${hex.slice(best.start + best.length).join(":")}`;
 }
+
+/** How `netmask` of an IPVS service says a prefix length: dotted for IPv4, the number itself for IPv6. */
+export const netmaskText = (family: Family, prefix: number): string =>
+  family === "inet6"
+    ? String(prefix)
+    : formatInet(Uint8Array.from([0, 8, 16, 24], (from) => 0xff00 >> Math.max(0, Math.min(8, prefix - from))));
+
+/** The way back; undefined for an IPv4 mask with holes, which `ipvsadm -M` lets people set. */
+export function netmaskPrefix(family: Family, netmask: string): number | undefined {
+  if (family === "inet6") return Number(netmask);
+  for (let prefix = 0; prefix <= 32; prefix++) if (netmaskText("inet", prefix) === netmask) return prefix;
+  return undefined;
+}

@@ -56,10 +56,7 @@ export class Writer {
 
   /** Zero bytes up to the next multiple of four (NLA_ALIGN, NLMSG_ALIGN): the buffer is reused, so it holds old bytes. */
   align(): void {
-    const missing = -this.position & 3;
-    if (missing === 0) return;
-    const at = this.reserve(missing);
-    this.buffer.fill(0, at, at + missing);
+    while (this.position & 3) this.u8(0);
   }
 
   /** What was written, as a view: valid until the next write. */
