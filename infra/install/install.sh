@@ -229,7 +229,7 @@ tell_console() {
   request "$work/answer" "$CONSOLE_URL/enroll/v1/progress" "$work/progress.json"
 }
 
-is_enrolled() { [ -s "$STATE/identity/cert.pem" ] && [ -s "$STATE/identity/key.pem" ]; }
+is_enrolled() { [ -s "$STATE/identity/enrollment.json" ]; }
 
 check_token() {
   [ "$console" = up ] || return 0
