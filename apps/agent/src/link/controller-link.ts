@@ -1,7 +1,7 @@
 import {
-  agentPaths,
   type AgentCounters,
   type AgentReport,
+  agentPaths,
   PlanEnvelope,
   RenewAnswer,
   ReportAnswer,

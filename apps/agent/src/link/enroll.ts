@@ -1,4 +1,4 @@
-import { agentPaths as paths, agentProtocol, EnrollAnswer, type Facts } from "@trigon/model";
+import { agentProtocol, EnrollAnswer, type Facts, agentPaths as paths } from "@trigon/model";
 import { newKeyAndRequest } from "../state/csr.ts";
 import { type Identity, lifeOf, readIdentity, storeIdentity } from "../state/identity.ts";
 import { HttpsClient } from "./http.ts";

@@ -1,0 +1,81 @@
+#!/usr/bin/env node
+/**
+ * Builds the agent into `dist/`: one JavaScript file, npm netlink's prebuilt addons beside it, a launcher, and the archive that the
+ * enrollment script installs. Besides Node itself it needs nothing of the target.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { build } from "esbuild";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const dist = join(here, "dist");
+const root = join(dist, "trigon");
+const architectures = ["x64", "arm64"];
+const { version } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
+const netlink = dirname(dirname(createRequire(import.meta.url).resolve("netlink/dist/raw.js")));
+
+/** netlink looks for its prebuilt addon in its own package folder; in the bundle that is the folder of the bundle. */
+const netlinkPrebuilds = {
+  name: "netlink-prebuilds",
+  setup(bundler) {
+    bundler.onLoad({ filter: /netlink\/dist\/raw\.js$/ }, ({ path }) => {
+      const original = readFileSync(path, "utf8");
+      const contents = original.replace("require('node-gyp-build')(__dirname + '/..')", "require('node-gyp-build')(__dirname)");
+      if (contents === original) throw new Error("netlink/dist/raw.js is not as expected: review this patch");
+      return { contents, loader: "js" };
+    });
+  },
+};
+
+/** CommonJS dependencies expect these names, which an ES module does not have. */
+const commonJsNames = [
+  'import{createRequire as __createRequire}from"node:module"',
+  'import{fileURLToPath as __fileURLToPath}from"node:url"',
+  'import{dirname as __pathDirname}from"node:path"',
+  "const require=__createRequire(import.meta.url),__filename=__fileURLToPath(import.meta.url),__dirname=__pathDirname(__filename)",
+].join(";");
+
+rmSync(dist, { recursive: true, force: true });
+mkdirSync(join(root, "lib"), { recursive: true });
+mkdirSync(join(root, "bin"), { recursive: true });
+
+await build({
+  entryPoints: [join(here, "src/main.ts")],
+  outfile: join(root, "lib/agent.mjs"),
+  bundle: true,
+  platform: "node",
+  target: "node20.19",
+  format: "esm",
+  minify: true,
+  keepNames: true,
+  legalComments: "none",
+  banner: { js: `${commonJsNames};` },
+  define: { "process.env.TRIGON_AGENT_VERSION": JSON.stringify(version) },
+  plugins: [netlinkPrebuilds],
+  logLevel: "warning",
+});
+for (const architecture of architectures)
+  cpSync(join(netlink, `prebuilds/linux-${architecture}`), join(root, `lib/prebuilds/linux-${architecture}`), {
+    recursive: true,
+  });
+copyFileSync(join(here, "launcher.sh"), join(root, "bin/trigon-agent"));
+chmodSync(join(root, "bin/trigon-agent"), 0o755);
+const unit = join(here, "../../infra/install/trigon-agent.service");
+if (existsSync(unit)) {
+  mkdirSync(join(root, "share"));
+  copyFileSync(unit, join(root, "share/trigon-agent.service"));
+}
+writeFileSync(join(root, "VERSION"), `${version}\n`);
+
+const archive = join(dist, "trigon-agent.tgz");
+// Same input, same bytes: the digest is what the enrollment script pins.
+const tar = ["--sort=name", "--mtime=@0", "--owner=0", "--group=0", "--numeric-owner", "-C", root, "-cf", "-", "."];
+const packed = execFileSync("tar", tar, { maxBuffer: 1 << 28 });
+writeFileSync(archive, execFileSync("gzip", ["-9n"], { input: packed, maxBuffer: 1 << 28 }));
+const digest = createHash("sha256").update(readFileSync(archive)).digest("hex");
+writeFileSync(`${archive}.sha256`, `${digest}  trigon-agent.tgz\n`);
+console.log(`trigon-agent ${version}: ${(readFileSync(archive).length / 1024).toFixed(0)} KiB, sha256 ${digest}`);

@@ -1,0 +1,14 @@
+#!/bin/sh
+# Starts the agent with the Node runtime that came with it, or else the machine's own (20.19 or newer).
+set -eu
+self=$(readlink -f -- "$0")
+home=$(dirname -- "$(dirname -- "$self")")
+if [ -x "$home/node/bin/node" ]; then
+  node=$home/node/bin/node
+elif node=$(command -v node); then
+  :
+else
+  echo "trigon-agent: no Node runtime in $home/node and none on the PATH" >&2
+  exit 127
+fi
+exec "$node" "$home/lib/agent.mjs" "$@"
