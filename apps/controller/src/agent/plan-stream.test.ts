@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import { PlanHub } from "./plan-hub.ts";
+import { planStream } from "./plan-stream.ts";
+
+function open(hub: PlanHub, since: number, mayStay = () => true) {
+  const abort = new AbortController();
+  const closed = { count: 0 };
+  const onClose = () => void closed.count++;
+  const stream = planStream({ hub, nodeId: "node_a", since, mayStay, signal: abort.signal, onClose });
+  const reader = stream.getReader();
+  const read = async () => {
+    const { value, done } = await reader.read();
+    return done ? null : new TextDecoder().decode(value);
+  };
+  return { abort, closed, read, reader };
+}
+
+test("a stream opens at once, tells what is newer than Last-Event-ID, then each change", async () => {
+  const hub = new PlanHub();
+  hub.announce("node_a", 5);
+  const { read, reader } = open(hub, 3);
+  expect(await read()).toBe(": connected\n\n");
+  expect(await read()).toBe('event: plan\nid: 5\ndata: {"type":"plan","generation":5}\n\n');
+  const next = read();
+  hub.announce("node_a", 6);
+  expect(await next).toContain("id: 6\n");
+  await reader.cancel();
+  expect(hub.connected).toBe(0);
+});
+
+test("many changes between two reads are one event with the newest generation", async () => {
+  const hub = new PlanHub();
+  const { read } = open(hub, 0);
+  await read();
+  hub.announce("node_a", 1);
+  const first = await read();
+  for (let generation = 2; generation <= 500; generation++) hub.announce("node_a", generation);
+  const second = await read();
+  const third = second?.includes('"generation":500') ? second : await read();
+  expect([first?.includes("id: 1\n"), third?.includes("id: 500\n")]).toEqual([true, true]);
+});
+
+test("a stream whose node may no longer stay ends", async () => {
+  const hub = new PlanHub();
+  let stays = true;
+  const { read, closed } = open(hub, 0, () => stays);
+  await read();
+  const next = read();
+  stays = false;
+  hub.wake("node_a");
+  expect(await next).toBeNull();
+  expect(closed.count).toBe(1);
+  expect(hub.connected).toBe(0);
+});
+
+test("an aborted request leaves no follower behind", async () => {
+  const hub = new PlanHub();
+  const { read, abort } = open(hub, 0);
+  await read();
+  abort.abort();
+  expect(hub.connected).toBe(0);
+});
