@@ -25,6 +25,7 @@ export default defineConfig({
           name: "api",
           include: ["packages/**/*.api.test.ts", "apps/**/*.api.test.ts", "test/api/**/*.test.ts"],
           exclude,
+          globalSetup: "packages/db/src/testing/global-setup.ts",
           testTimeout: 30_000,
           hookTimeout: 120_000,
           maxWorkers: 1,
