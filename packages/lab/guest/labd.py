@@ -653,6 +653,8 @@ class Lab:
         if request.get("rebuild"):
             host = next(host for host in self.hosts if host.name == request["rebuild"])
             host.destroy()
+            if request.get("wipe"):
+                shutil.rmtree(host.disk)
             host.start()
             host.wait_namespace()
             ip_batch(host.wires())

@@ -210,12 +210,13 @@ export class Lab {
   /**
    * A power cut and a new start of one host: its processes and namespaces are gone at once, its disk, name and MAC addresses stay;
    * addresses, routes, sysctls, /run and /tmp are the topology's again and the boot id is new. Enabled systemd units are started.
+   * With `wipe` the disk is new too, as after a fresh installation.
    */
-  async rebuildHost(name: string): Promise<void> {
+  async rebuildHost(name: string, { wipe = false }: { wipe?: boolean } = {}): Promise<void> {
     this.host(name);
-    const { configuration, state } = { configuration: this.#configuration, state: this.state };
-    const channel = await dial(state, configuration.guest, configuration.execPort);
-    const { exit, stderr } = await collect(channel, { control: { rebuild: name } }, { timeoutMs: 60_000 });
+    const { guest, execPort } = this.#configuration;
+    const channel = await dial(this.state, guest, execPort);
+    const { exit, stderr } = await collect(channel, { control: { rebuild: name, wipe } }, { timeoutMs: 60_000 });
     if (exit.code !== 0) throw new Error(`${name} did not come back: ${exit.error ?? stderr.toString()}`);
   }
 
