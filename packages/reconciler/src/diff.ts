@@ -1,0 +1,135 @@
+import { type Resource, serviceKeyOf } from "@trigon/model";
+import type { Action, Found } from "./kernel.ts";
+import { isSetting } from "./ledger.ts";
+import { meets } from "./meets.ts";
+import { buildRank, removeRank } from "./rank.ts";
+
+/** A setting goes back to what was found, if it still is what we set. */
+export interface Restore {
+  op: "restore";
+  from: Resource;
+  found: Found;
+}
+export type Removal = Extract<Action, { op: "delete" }> | Restore;
+export type Step = Action | Restore;
+
+/** The key a step is about. */
+export function keyOf(step: Step): string {
+  return step.op === "create" || step.op === "update" ? step.to.key : step.from.key;
+}
+
+/** What stands under a key of ours but is not ours and not what we want. */
+export interface ForeignConflict {
+  key: string;
+  wanted: Resource;
+  observed: Resource | null;
+}
+
+export interface DiffInput {
+  /** The keys to look at. */
+  keys: Iterable<string>;
+  desired: (key: string) => Resource | undefined;
+  observed: ReadonlyMap<string, Resource>;
+  /** What the journal says about a key of ours, or undefined for a foreign one. */
+  claim: (key: string) => { resource: Resource; found: Found | null } | undefined;
+}
+
+export interface Difference {
+  /** In order: what is added or changed (a device that changes its ends is deleted here first). */
+  build: Action[];
+  /** In order, after `build`: what goes. */
+  remove: Removal[];
+  conflicts: ForeignConflict[];
+  /** Claims with nothing left to do for: not wanted, and not there (or never ours to put back). */
+  released: string[];
+}
+
+/** Steps from what is to what shall be, for these keys only. What is not ours is a conflict to show, never something to overwrite or delete. */
+export function diff({ keys, desired, observed, claim }: DiffInput): Difference {
+  const build: Extract<Action, { to: Resource }>[] = [];
+  const replaced: Extract<Action, { op: "delete" }>[] = [];
+  const remove: Removal[] = [];
+  const conflicts: ForeignConflict[] = [];
+  const released: string[] = [];
+  const looked = new Set(keys);
+
+  // A device cannot change its ends; the new one takes address, state and sysctls afresh.
+  const remade = new Set<string>();
+  const unmade = new Set<string>();
+  const strange = new Set<string>();
+  for (const key of looked) {
+    if (!key.startsWith("link ")) continue;
+    const want = desired(key);
+    const have = observed.get(key);
+    if (have?.kind !== "link") continue;
+    if (!claim(key)) {
+      if (want && !meets(have, want)) strange.add(have.name);
+    } else if (!want) unmade.add(have.name);
+    else if (!meets(have, want)) remade.add(have.name);
+  }
+
+  for (const key of looked) {
+    const want = desired(key);
+    const device = deviceOf(want ?? claim(key)?.resource);
+    const have = device !== undefined && remade.has(device) && key !== `link ${device}` ? undefined : observed.get(key);
+    const ours = claim(key);
+    const service = key.startsWith("ipvsDestination ") ? serviceKeyOf(key) : undefined;
+    if (want) {
+      if (have && meets(have, want)) continue;
+      if (device !== undefined && strange.has(device)) {
+        // Somebody else's device of our name: nothing is set on it either.
+        conflicts.push({ key, wanted: want, observed: have ?? null });
+      } else if (isSetting(key)) {
+        if (have) build.push({ op: "update", from: have, to: want });
+        else if (!(want.kind === "linkState" && want.ifPresent)) build.push({ op: "create", to: want });
+      } else if (service !== undefined && observed.has(service) && !claim(service)) {
+        // IPVS is owned by whole service: nothing is put into somebody else's.
+        conflicts.push({ key, wanted: want, observed: have ?? null });
+      } else if (!have) {
+        build.push({ op: "create", to: want });
+      } else if (ours === undefined && !(service !== undefined && claim(service))) {
+        conflicts.push({ key, wanted: want, observed: have });
+      } else if (want.kind === "link") {
+        replaced.push({ op: "delete", from: have });
+        build.push({ op: "create", to: want });
+      } else {
+        build.push({ op: "update", from: have, to: want });
+      }
+      continue;
+    }
+    if (service !== undefined && claim(service) && !(desired(service) && have)) {
+      // Goes with its service, or is gone already.
+      if (ours) released.push(key);
+    } else if (service !== undefined && have && claim(service)) {
+      remove.push({ op: "delete", from: have });
+    } else if (ours === undefined) {
+    } else if (!have || (device !== undefined && unmade.has(device) && key !== `link ${device}`)) {
+      released.push(key);
+    } else if (!isSetting(key)) {
+      remove.push({ op: "delete", from: have });
+    } else if (ours.found === null || ours.resource.kind === "module") {
+      released.push(key);
+    } else {
+      remove.push({ op: "restore", from: ours.resource, found: ours.found });
+    }
+  }
+
+  build.sort((a, b) => buildRank(a.to) - buildRank(b.to));
+  remove.sort((a, b) => removeRank(a.from) - removeRank(b.from));
+  return { build: [...replaced, ...build], remove, conflicts, released };
+}
+
+/** The device whose going takes this resource with it. */
+function deviceOf(resource: Resource | undefined): string | undefined {
+  switch (resource?.kind) {
+    case "link":
+    case "linkState":
+      return resource.name;
+    case "address":
+      return resource.interface;
+    case "sysctl":
+      return /^net\/ipv[46]\/conf\/([^/]+)\//.exec(resource.path)?.[1];
+    default:
+      return undefined;
+  }
+}

@@ -1,0 +1,59 @@
+import type { Resource } from "@trigon/model";
+
+/**
+ * What must stand before what. `net/ipv4/vs/*` exists only after its module and `conf/<tunnel>` only after its link; a device comes up only
+ * behind its filter; a VIP bound before its services resets clients, and before ARP silence it steals the director's traffic.
+ */
+const building = [
+  "module",
+  "linkState down",
+  "link",
+  "sysctl",
+  "address tunnel",
+  "filterRule",
+  "linkState up",
+  "ipvsService",
+  "ipvsDestination",
+  "address vip",
+] as const;
+
+/** The reverse, but that a link goes where it would go down: its address, state and sysctls go with it. */
+const removing = [
+  "address vip",
+  "ipvsDestination",
+  "ipvsService",
+  "linkState up",
+  "link",
+  "filterRule",
+  "address tunnel",
+  "sysctl",
+  "linkState down",
+  "module",
+] as const satisfies readonly (typeof building)[number][];
+
+type Step = (typeof building)[number];
+
+function stepOf(resource: Resource): Step {
+  switch (resource.kind) {
+    case "linkState":
+      return resource.up ? "linkState up" : "linkState down";
+    case "address":
+      return resource.purpose === "tunnel" ? "address tunnel" : "address vip";
+    default:
+      return resource.kind;
+  }
+}
+
+const table = (steps: readonly Step[]) => Object.fromEntries(steps.map((step, index) => [step, index])) as Record<Step, number>;
+const buildRanks = table(building);
+const removeRanks = table(removing);
+
+/** Lower is created earlier. */
+export function buildRank(resource: Resource): number {
+  return buildRanks[stepOf(resource)];
+}
+
+/** Lower is removed earlier. */
+export function removeRank(resource: Resource): number {
+  return removeRanks[stepOf(resource)];
+}
