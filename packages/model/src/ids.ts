@@ -10,6 +10,7 @@ export const idPrefixes = {
   change: "chg",
   request: "req",
   apiToken: "pat",
+  audit: "aud",
   fleet: "fleet",
 } as const;
 export type IdKind = keyof typeof idPrefixes;
