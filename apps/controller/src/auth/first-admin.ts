@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { writeFile } from "node:fs/promises";
+import { rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Log } from "../log.ts";
 import type { Auth } from "./auth.ts";
@@ -20,22 +20,22 @@ export async function ensureFirstAdmin(options: {
   const username = admin.username.toLowerCase();
   const password = admin.password ?? randomBytes(15).toString("base64url");
   const hash = await passwords.hash(password);
-  // The file comes first: a password that was set but never written would lock everybody out.
+  // Written before the user is made: a password that was set but never written would lock everybody out.
   const file = join(dataDir, "first-admin.json");
-  if (admin.password === null) await writeFile(file, `${JSON.stringify({ username, password })}\n`, { mode: 0o600 });
-  let user: { id: string };
+  const draft = `${file}.${randomBytes(6).toString("hex")}`;
+  if (admin.password === null) await writeFile(draft, `${JSON.stringify({ username, password })}\n`, { mode: 0o600 });
   try {
-    user = await internalAdapter.createUser({
-      name: username,
-      email: `${username}@trigon.invalid`,
-      emailVerified: true,
-      username,
-      displayUsername: username,
-    });
+    const user = await internalAdapter.createUser(
+      { name: username, email: `${username}@trigon.invalid`, emailVerified: true, username, displayUsername: username },
+      { method: "admin" },
+    );
+    await internalAdapter.linkAccount({ userId: user.id, providerId: "credential", accountId: user.id, password: hash });
   } catch (error) {
+    await rm(draft, { force: true });
+    // Another replica was quicker.
     if ((await adapter.count({ model: "user" })) > 0) return;
     throw error;
   }
-  await internalAdapter.linkAccount({ userId: user.id, providerId: "credential", accountId: user.id, password: hash });
+  if (admin.password === null) await rename(draft, file);
   log.info({ username, file: admin.password === null ? file : undefined }, "first administrator made");
 }
