@@ -58,7 +58,7 @@ describe("a lab host", () => {
   test("keeps its files and sysctls to itself", async () => {
     const machine = () => [
       readFileSync("/etc/hosts", "utf8"),
-      readFileSync("/proc/sys/net/ipv4/conf/all/arp_ignore", "utf8"),
+      readFileSync("/proc/sys/net/ipv4/conf/all/log_martians", "utf8"),
       readFileSync("/proc/sys/net/ipv4/ip_forward", "utf8"),
       readFileSync("/proc/net/dev", "utf8").replace(/:.*/g, ""),
       existsSync("/lib/modules") ? readdirSync("/lib/modules") : [],
@@ -68,7 +68,7 @@ describe("a lab host", () => {
     await lab
       .host("rs1")
       .sh(
-        `echo trace > /etc/hosts; echo trace > ${here}/lab-trace; mkdir /opt/lab-trace; sysctl -qw net.ipv4.conf.all.arp_ignore=2 net.ipv4.ip_forward=1`,
+        `echo trace > /etc/hosts; echo trace > ${here}/lab-trace; mkdir /opt/lab-trace; sysctl -qw net.ipv4.conf.all.log_martians=1 net.ipv4.ip_forward=1`,
       );
     expect(machine()).toEqual(before);
     for (const path of [join(here, "lab-trace"), "/opt/lab-trace"]) expect(existsSync(path)).toBe(false);

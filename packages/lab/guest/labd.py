@@ -42,6 +42,9 @@ DISTRIBUTION_SYSCTLS = {"rp_filter": 2, "accept_source_route": 0, "promote_secon
 # A new namespace copies these from the machine's own; a lab host starts from the kernel's defaults instead.
 KERNEL_DEFAULTS = {"arp_ignore": 0, "arp_announce": 0, "arp_filter": 0, "arp_notify": 0, "accept_local": 0, "send_redirects": 1, "proxy_arp": 0}
 
+# A fresh host has none of the machine's own services enabled.
+ENABLED_UNITS = "/etc/systemd/system/multi-user.target.wants"
+
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -570,7 +573,7 @@ class Host:
             mount(base + release, target, None, MS_BIND)
             mount(None, target, None, MS_BIND | MS_REMOUNT | MS_RDONLY)
         if first_boot:
-            for path in self.config["mask"] + self.spec["mask"]:
+            for path in [ENABLED_UNITS, *self.config["mask"], *self.spec["mask"]]:
                 if os.path.isdir(root + path) and not os.path.islink(root + path):
                     shutil.rmtree(root + path)
                 elif os.path.lexists(root + path):
@@ -603,7 +606,7 @@ class Host:
     def boot(self, env):
         """Starts the topology's services, then what `systemctl enable` left on the disk."""
         commands = [(service["name"], service["command"]) for service in self.spec["services"]]
-        if os.path.isdir("/etc/systemd/system/multi-user.target.wants"):
+        if os.path.isdir(ENABLED_UNITS):
             commands.append(("systemctl-boot", ["/usr/local/sbin/systemctl", "lab-boot"]))
         for name, command in commands:
             with open("/run/%s.log" % name, "ab") as log:

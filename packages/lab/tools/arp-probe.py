@@ -1,5 +1,5 @@
 #!/usr/bin/python3 -IS
-"""arp-probe.py IFNAME ADDRESS [SECONDS]: broadcasts one who-has and prints every MAC address that answers, one a line."""
+"""arp-probe.py IFNAME ADDRESS [SECONDS]: broadcasts who-has each 0.2 s and prints every MAC address that answers, one a line."""
 import fcntl
 import socket
 import struct
@@ -15,14 +15,17 @@ mac = sock.getsockname()[4]
 with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
     source = fcntl.ioctl(any_socket, SIOCGIFADDR, struct.pack("256s", ifname.encode()))[20:24]
 request = struct.pack(">HHBBH", 1, 0x0800, 6, 4, 1) + mac + source + bytes(6) + target
-sock.send(b"\xff" * 6 + mac + struct.pack(">H", ETH_P_ARP) + request)
-holders = set()
-while (left := deadline - time.monotonic()) > 0:
-    sock.settimeout(left)
+frame = b"\xff" * 6 + mac + struct.pack(">H", ETH_P_ARP) + request
+holders, next_send = set(), 0.0
+while (now := time.monotonic()) < deadline:
+    if now >= next_send:
+        sock.send(frame)
+        next_send = now + 0.2
+    sock.settimeout(max(0.001, min(deadline, next_send) - now))
     try:
-        frame = sock.recv(100)
+        heard = sock.recv(100)
     except TimeoutError:
-        break
-    if frame[20:22] == b"\0\2" and frame[28:32] == target:
-        holders.add(frame[22:28].hex(":"))
+        continue
+    if heard[20:22] == b"\0\2" and heard[28:32] == target:
+        holders.add(heard[22:28].hex(":"))
 print("\n".join(sorted(holders)))
