@@ -56,7 +56,7 @@ export interface SysctlResource {
 
 /**
  * One rule of iptables or ip6tables in Trigon's own chain for that table and hook. `id` is unique in the chain and travels as the rule's
- * comment (`trigon:<id>`); `order` sorts rules inside the chain, lowest first; `match` is the rule without -A and without the comment.
+ * comment (`trigon:<id>@<order>`); `order` sorts rules inside the chain, lowest first; `match` is the rule without -A and without the comment.
  */
 export interface FilterRuleResource {
   kind: "filterRule";

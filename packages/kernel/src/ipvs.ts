@@ -1,0 +1,285 @@
+import {
+  type IpvsDestinationResource,
+  type IpvsServiceFlag,
+  type IpvsServiceResource,
+  type Protocol,
+  protocolNumber,
+  resourceKey,
+  serviceKeyOf,
+} from "@trigon/model";
+import {
+  CodecError,
+  encodeBatch,
+  familyOf,
+  type IpvsClient,
+  type IpvsDestination,
+  type IpvsOperation,
+  type IpvsService,
+  type IpvsServiceId,
+  type IpvsStats,
+  isNetlinkError,
+  type ObservedDestination,
+  serviceFlag,
+} from "@trigon/netlink";
+import type { ActionResult, IpvsCounters, KernelCounters } from "@trigon/reconciler";
+import type { ActionOn, Adapter } from "./adapter.ts";
+import { done, failed, KernelError } from "./failure.ts";
+
+type IpvsKind = "ipvsService" | "ipvsDestination";
+type IpvsResource = IpvsServiceResource | IpvsDestinationResource;
+
+/** Up to here one question per service is cheaper than a dump of a table whose size is unknown. */
+const ASKED_ONE_BY_ONE = 32;
+
+/** The IPVS table of this network namespace, by one netlink socket; changes travel many to a send. */
+export class IpvsAdapter implements Adapter<IpvsKind> {
+  readonly kinds = ["ipvsService", "ipvsDestination"] as const;
+  readonly #open: () => Promise<IpvsClient | undefined>;
+
+  /** `open` answers undefined while the kernel has no IPVS loaded: the table is then empty. */
+  constructor(open: () => Promise<IpvsClient | undefined>) {
+    this.#open = open;
+  }
+
+  async observe(keys: readonly string[]): Promise<IpvsResource[]> {
+    const client = await this.#open();
+    if (!client) return [];
+    const wanted = new Set(keys);
+    const asked = new Map<string, { service: boolean; destinations: boolean }>();
+    for (const key of keys) {
+      const isService = key.startsWith("ipvsService ");
+      const service = isService ? key : serviceKeyOf(key);
+      const entry = asked.get(service) ?? { service: false, destinations: false };
+      if (isService) entry.service = true;
+      else entry.destinations = true;
+      asked.set(service, entry);
+    }
+    const found: IpvsResource[] = [];
+    const present = asked.size > ASKED_ONE_BY_ONE ? await this.#services(client) : undefined;
+    for (const [key, { service, destinations }] of asked) {
+      const id = serviceIdOfKey(key);
+      if (!id || (present && !present.has(key))) continue;
+      if (service) {
+        const resource = present ? present.get(key) : await this.#service(client, id);
+        if (!resource) continue; // then it has no destinations either
+        found.push(resource);
+      }
+      if (!destinations) continue;
+      for (const { destination } of await client.listDestinations(id)) {
+        const resource = destinationResource(key, destination);
+        if (wanted.has(resource.key)) found.push(resource);
+      }
+    }
+    return found;
+  }
+
+  async observeAll(): Promise<IpvsResource[]> {
+    const client = await this.#open();
+    if (!client) return [];
+    const found: IpvsResource[] = [];
+    for (const [key, service] of await this.#services(client)) {
+      found.push(service);
+      for (const { destination } of await client.listDestinations(serviceIdOf(service)))
+        found.push(destinationResource(key, destination));
+    }
+    return found;
+  }
+
+  async apply(actions: readonly ActionOn<IpvsKind>[]): Promise<ActionResult[]> {
+    try {
+      const client = await this.#open();
+      if (!client) throw new KernelError("ENOENT", "Could not change the IPVS table: module ip_vs is not loaded");
+      return await applyBatch(client, actions);
+    } catch (error) {
+      return actions.map(() => failed(error, "change the IPVS table"));
+    }
+  }
+
+  /** Counters of every service that a resource can name. */
+  async counters(): Promise<Pick<KernelCounters, "services" | "destinations">> {
+    const services: KernelCounters["services"] = new Map();
+    const destinations: KernelCounters["destinations"] = new Map();
+    const client = await this.#open();
+    for (const { service, stats } of (await client?.listServices()) ?? []) {
+      const resource = serviceResource(service);
+      if (!resource) continue;
+      services.set(resource.key, totals(stats));
+      for (const seen of await client!.listDestinations(serviceIdOf(resource)))
+        destinations.set(destinationResource(resource.key, seen.destination).key, destinationCounters(seen));
+    }
+    return { services, destinations };
+  }
+
+  async #services(client: IpvsClient): Promise<Map<string, IpvsServiceResource>> {
+    const resources = (await client.listServices()).flatMap(({ service }) => serviceResource(service) ?? []);
+    return new Map(resources.map((resource) => [resource.key, resource]));
+  }
+
+  async #service(client: IpvsClient, id: IpvsServiceId): Promise<IpvsServiceResource | undefined> {
+    const observed = await client.getService(id);
+    return observed && serviceResource(observed.service);
+  }
+}
+
+async function applyBatch(client: IpvsClient, actions: readonly ActionOn<IpvsKind>[]): Promise<ActionResult[]> {
+  const results: ActionResult[] = actions.map(() => done);
+  const sent: number[] = [];
+  const operations: IpvsOperation[] = [];
+  for (const [index, action] of actions.entries()) {
+    try {
+      operations.push(operationOf(action));
+      sent.push(index);
+    } catch (error) {
+      results[index] = failed(error, `${action.op} ${(action.op === "delete" ? action.from : action.to).key}`);
+    }
+  }
+  let errors: Awaited<ReturnType<IpvsClient["batch"]>>;
+  try {
+    errors = await client.batch(operations);
+  } catch (error) {
+    if (!(error instanceof CodecError)) throw error;
+    return applyEncodable(client, actions);
+  }
+  for (const [at, error] of errors.entries())
+    if (error) results[sent[at]!] = failed(error, isNetlinkError(error) ? error.request : "change the IPVS table");
+  return results;
+}
+
+/** One value that the protocol cannot say must not fail its neighbours: such actions are sorted out, the rest is sent. */
+async function applyEncodable(client: IpvsClient, actions: readonly ActionOn<IpvsKind>[]): Promise<ActionResult[]> {
+  const refusals = actions.map((action) => {
+    try {
+      encodeBatch([operationOf(action)], client.familyId);
+      return undefined;
+    } catch (error) {
+      return failed(new KernelError("EINVAL", (error as Error).message), action.op);
+    }
+  });
+  const rest = await applyBatch(
+    client,
+    actions.filter((_, index) => !refusals[index]),
+  );
+  return refusals.map((refusal) => refusal ?? rest.shift()!);
+}
+
+function operationOf(action: ActionOn<IpvsKind>): IpvsOperation {
+  if (action.op === "delete") {
+    const { from } = action;
+    if (from.kind === "ipvsService") return { op: "delService", service: serviceIdOf(from) };
+    return { op: "delDestination", service: neededServiceId(from.service), destination: destinationIdOf(from) };
+  }
+  const { to } = action;
+  if (to.kind === "ipvsService") return { op: action.op === "create" ? "newService" : "setService", service: serviceOf(to) };
+  return {
+    op: action.op === "create" ? "newDestination" : "setDestination",
+    service: neededServiceId(to.service),
+    destination: destinationOf(to),
+  };
+}
+
+const protocolNames = new Map(Object.entries(protocolNumber).map(([name, number]) => [number as number, name as Protocol]));
+
+function serviceIdOf({ protocol, address, port }: Pick<IpvsServiceResource, "protocol" | "address" | "port">): IpvsServiceId {
+  return { family: familyOf(address), protocol: protocolNumber[protocol], address, port };
+}
+
+/** Undefined for a key that names no service. */
+function serviceIdOfKey(key: string): IpvsServiceId | undefined {
+  const [, protocol = "", address = "", port = ""] = key.split(" ");
+  const number = (protocolNumber as Record<string, number>)[protocol];
+  return number === undefined ? undefined : { family: familyOf(address), protocol: number, address, port: Number(port) };
+}
+
+function neededServiceId(key: string): IpvsServiceId {
+  const id = serviceIdOfKey(key);
+  if (!id) throw new KernelError("EINVAL", `${key} names no virtual service`);
+  return id;
+}
+
+const flagNames = ["persistent", "onePacket", "sched1", "sched2", "sched3"] as const satisfies readonly IpvsServiceFlag[];
+
+function serviceOf(resource: IpvsServiceResource): IpvsService {
+  const { scheduler, flags, timeoutSeconds, netmask, address } = resource;
+  return {
+    ...serviceIdOf(resource),
+    scheduler,
+    flags: flags.reduce((bits, name) => bits | serviceFlag[name], 0),
+    timeout: timeoutSeconds,
+    netmask: familyOf(address) === "inet" ? dottedMask(netmask) : String(netmask),
+  };
+}
+
+/** Undefined for services that no resource can name: those of a firewall mark, or of another protocol. */
+function serviceResource(service: IpvsService): IpvsServiceResource | undefined {
+  if (service.fwmark !== undefined) return undefined;
+  const protocol = protocolNames.get(service.protocol);
+  if (!protocol) return undefined;
+  const { address, port, scheduler, timeout, netmask } = service;
+  const flags = flagNames.filter((name) => (service.flags & serviceFlag[name]) !== 0);
+  return {
+    kind: "ipvsService",
+    key: resourceKey.ipvsService(protocol, address, port),
+    protocol,
+    address,
+    port,
+    scheduler,
+    flags,
+    timeoutSeconds: flags.includes("persistent") ? timeout : 0,
+    netmask: service.family === "inet" ? maskLength(netmask) : Number(netmask),
+  };
+}
+
+const destinationIdOf = ({ address, port }: IpvsDestinationResource) => ({ family: familyOf(address), address, port });
+
+function destinationOf(resource: IpvsDestinationResource): IpvsDestination {
+  const { forward, weight, upperThreshold, lowerThreshold, tunnelType } = resource;
+  return {
+    ...destinationIdOf(resource),
+    forward,
+    weight,
+    upperThreshold,
+    lowerThreshold,
+    tunnel: { type: tunnelType, port: 0, flags: 0 },
+  };
+}
+
+function destinationResource(service: string, destination: IpvsDestination): IpvsDestinationResource {
+  const { address, port, forward, weight, upperThreshold, lowerThreshold, tunnel } = destination;
+  return {
+    kind: "ipvsDestination",
+    key: resourceKey.ipvsDestination(service, address, port),
+    service,
+    address,
+    port,
+    forward: forward === "masq" || forward === "tunnel" ? forward : "droute",
+    weight,
+    upperThreshold,
+    lowerThreshold,
+    tunnelType: tunnel.type === "gre" ? "gre" : "ipip",
+  };
+}
+
+/** The dotted IPv4 mask of a prefix length. */
+function dottedMask(length: number): string {
+  return [0, 8, 16, 24].map((bits) => 256 - 2 ** (8 - Math.min(8, Math.max(0, length - bits)))).join(".");
+}
+
+function maskLength(mask: string): number {
+  return mask.split(".").reduce((length, part) => length + Number(part).toString(2).replaceAll("0", "").length, 0);
+}
+
+/** Numbers are exact up to nine petabytes. */
+function totals(stats: IpvsStats): IpvsCounters {
+  const { connections, inPackets, outPackets, inBytes, outBytes } = stats;
+  return {
+    connections: Number(connections),
+    inPackets: Number(inPackets),
+    outPackets: Number(outPackets),
+    inBytes: Number(inBytes),
+    outBytes: Number(outBytes),
+  };
+}
+
+function destinationCounters({ destination, connections, stats }: ObservedDestination) {
+  return { ...totals(stats), ...connections, weight: destination.weight };
+}

@@ -1,0 +1,140 @@
+import { kindOfKey, type Resource, type ResourceKind } from "@trigon/model";
+import { IpvsClient, isNetlinkError, RouteClient } from "@trigon/netlink";
+import type { Action, ActionResult, Found, Kernel, KernelCounters } from "@trigon/reconciler";
+import { type ActionOn, type Adapter, subject } from "./adapter.ts";
+import { AddressAdapter } from "./address.ts";
+import { type IsOurs, readFacts } from "./facts.ts";
+import { failed } from "./failure.ts";
+import { FilterRuleAdapter } from "./filter-rule.ts";
+import { IpvsAdapter } from "./ipvs.ts";
+import { LinkAdapter, LinkStateAdapter } from "./link.ts";
+import { isLoaded, ModuleAdapter } from "./module.ts";
+import { SysctlAdapter } from "./sysctl.ts";
+import { watchKernel } from "./watch.ts";
+
+export interface KernelOptions {
+  /**
+   * Whether Trigon made the thing of this resource key (`link NAME`, `address NAME ADDRESS/PREFIX`): facts leave it out.
+   * By default the devices named `trg-…`.
+   */
+  isOurs?: IsOurs;
+}
+
+/** The kernel of the network namespace that this process is in. Needs CAP_NET_ADMIN; CAP_NET_RAW to probe and CAP_SYS_MODULE to load modules. */
+export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: KernelOptions = {}): Kernel {
+  const route = RouteClient.open();
+  const ipvsClient = createIpvsOpener();
+  const filterRule = new FilterRuleAdapter();
+  const ipvs = new IpvsAdapter(ipvsClient.open);
+  const address = new AddressAdapter(route);
+  const sysctl = new SysctlAdapter();
+  const linkState = new LinkStateAdapter(route);
+  const adapters: readonly Adapter<ResourceKind>[] = [
+    new ModuleAdapter(),
+    new LinkAdapter(route),
+    linkState,
+    sysctl,
+    filterRule,
+    ipvs,
+    address,
+  ] as never[];
+  const adapterOf = new Map(adapters.flatMap((adapter) => adapter.kinds.map((kind) => [kind, adapter] as const)));
+
+  const observe = async (keys: readonly string[]): Promise<Map<string, Resource>> => {
+    const asked = new Map<Adapter<ResourceKind>, string[]>();
+    for (const key of new Set(keys)) {
+      const adapter = adapterOf.get(kindOfKey(key));
+      if (!adapter) continue;
+      const list = asked.get(adapter);
+      if (list) list.push(key);
+      else asked.set(adapter, [key]);
+    }
+    return keyed(await Promise.all([...asked].map(([adapter, list]) => adapter.observe(list))));
+  };
+
+  return {
+    facts: async () => readFacts(route, isOurs, (await filterRule.tools())?.backend ?? "none"),
+    observe,
+
+    async observeAll(also) {
+      const all = await Promise.all(adapters.map((adapter) => adapter.observeAll()));
+      const named = await observe(also);
+      return new Map([...keyed(all), ...named]);
+    },
+
+    async found(actions) {
+      const found = new Map<string, Found>();
+      for (const resource of actions.map(subject)) {
+        if (resource.kind === "sysctl") found.set(resource.key, sysctl.found(resource));
+        if (resource.kind !== "linkState") continue;
+        const up = await linkState.isUp(resource.name);
+        found.set(resource.key, { value: up === undefined ? null : up ? "up" : "down" });
+      }
+      return found;
+    },
+
+    async apply(actions) {
+      const results: ActionResult[] = [];
+      for (const [adapter, run] of runsOf(actions, adapterOf)) {
+        try {
+          results.push(...(await adapter.apply(run)));
+        } catch (error) {
+          results.push(...run.map((action) => failed(error, `${action.op} ${subject(action).key}`)));
+        }
+      }
+      return results;
+    },
+
+    async restore(resource, found) {
+      if (resource.kind === "sysctl") return sysctl.restore(resource, found);
+      if (resource.kind === "linkState") return linkState.restore(resource, found.value);
+      return false;
+    },
+
+    probe: (interfaceName, probed) => address.probe(interfaceName, probed),
+    announce: (interfaceName, announced) => address.announce(interfaceName, announced),
+    watch: (onEvent) => watchKernel(route, onEvent),
+
+    async counters(): Promise<KernelCounters> {
+      const [table, rules] = await Promise.all([ipvs.counters(), filterRule.counters()]);
+      return { ...table, rules };
+    },
+
+    async close() {
+      route.close();
+      await ipvsClient.close();
+    },
+  };
+}
+
+const keyed = (lists: readonly (readonly Resource[])[]): Map<string, Resource> =>
+  new Map(lists.flatMap((list) => list.map((resource) => [resource.key, resource] as const)));
+
+/** Neighbours of one adapter go to it together, in their order. */
+function runsOf(actions: readonly Action[], adapterOf: ReadonlyMap<ResourceKind, Adapter<ResourceKind>>) {
+  const runs: [Adapter<ResourceKind>, ActionOn<ResourceKind>[]][] = [];
+  for (const action of actions) {
+    const adapter = adapterOf.get(subject(action).kind)!;
+    const last = runs.at(-1);
+    if (last?.[0] === adapter) last[1].push(action);
+    else runs.push([adapter, [action]]);
+  }
+  return runs;
+}
+
+/** One client of the IPVS family, opened when ip_vs is there; looking for the family would load the module on a machine that has no use for it. */
+function createIpvsOpener() {
+  let client: Promise<IpvsClient | undefined> | undefined;
+  const open = (): Promise<IpvsClient | undefined> => {
+    if (client) return client;
+    if (!isLoaded("ip_vs")) return Promise.resolve(undefined);
+    const opening = IpvsClient.open().catch((error) => {
+      client = undefined;
+      if (isNetlinkError(error, "ENOENT")) return undefined;
+      throw error;
+    });
+    client = opening;
+    return opening;
+  };
+  return { open, close: async () => void (await client?.catch(() => undefined))?.close() };
+}

@@ -1,0 +1,168 @@
+import { type FilterRuleResource, resourceKey } from "@trigon/model";
+
+type Place = Pick<FilterRuleResource, "family" | "table">;
+
+/** A rule of one of our chains, as iptables-save prints it. */
+export interface SavedRule {
+  /** Undefined for a stranger's rule in our chain; it keeps the chain alive. */
+  resource: FilterRuleResource | undefined;
+  /** The words after `-A CHAIN`, as printed: what -D takes back. */
+  text: string;
+  packets: number;
+  bytes: number;
+}
+
+export interface SavedChain {
+  hook: FilterRuleResource["hook"];
+  rules: SavedRule[];
+  /** How often the built-in chain jumps to it. */
+  jumps: number;
+}
+
+/** The name of our chain for a hook. */
+export const chainName = (hook: FilterRuleResource["hook"]): string => `TRIGON-${hook}`;
+
+const commentPrefix = "trigon:";
+
+/** The comment that carries a rule's id and order (xt_comment holds 255 bytes). */
+export const commentOf = ({ id, order }: Pick<FilterRuleResource, "id" | "order">): string => `${commentPrefix}${id}@${order}`;
+
+/** Our chains of one table in the text of iptables-save, with or without counters. */
+export function parseChains(text: string, { family, table }: Place): SavedChain[] {
+  const chains = new Map<string, SavedChain>();
+  const chainOf = (name: string): SavedChain | undefined => {
+    const hook = /^TRIGON-(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/.exec(name)?.[1] as SavedChain["hook"] | undefined;
+    if (!hook) return undefined;
+    const chain = chains.get(name) ?? { hook, rules: [], jumps: 0 };
+    chains.set(name, chain);
+    return chain;
+  };
+  for (const line of linesOf(text, table)) {
+    if (line.startsWith(":")) {
+      chainOf(line.slice(1, line.indexOf(" ")));
+      continue;
+    }
+    const match = /^(?:\[(\d+):(\d+)\] )?-A (\S+) (.*)$/.exec(line);
+    if (!match) continue;
+    const [, packets = "0", bytes = "0", name = "", words = ""] = match;
+    const chain = chainOf(name);
+    if (!chain) {
+      const target = /^-j (TRIGON-\S+)$/.exec(words)?.[1];
+      if (target === `TRIGON-${name}`) chainOf(target)!.jumps += 1;
+      continue;
+    }
+    const resource = resourceOfRule(words, { family, table, hook: chain.hook });
+    chain.rules.push({ resource, text: words, packets: Number(packets), bytes: Number(bytes) });
+  }
+  return [...chains.values()];
+}
+
+/** The tables that the text of iptables-save holds. */
+export const tablesIn = (text: string): string[] => [...text.matchAll(/^\*(\w+)$/gm)].map((match) => match[1]!);
+
+function linesOf(text: string, table: string): string[] {
+  const lines = text.split("\n");
+  const start = lines.indexOf(`*${table}`);
+  if (start < 0) return [];
+  const end = lines.indexOf("COMMIT", start);
+  return lines.slice(start + 1, end < 0 ? undefined : end);
+}
+
+function resourceOfRule(
+  words: string,
+  place: Pick<FilterRuleResource, "family" | "table" | "hook">,
+): FilterRuleResource | undefined {
+  const tokens = splitWords(words);
+  const at = tokens.findIndex((token, index) => token === "--comment" && tokens[index + 1]?.startsWith(commentPrefix));
+  if (at < 0) return undefined;
+  const comment = tokens[at + 1]!.slice(commentPrefix.length);
+  const cut = comment.lastIndexOf("@");
+  const id = comment.slice(0, cut);
+  const order = Number(comment.slice(cut + 1));
+  if (cut <= 0 || !Number.isInteger(order)) return undefined;
+  const match = canonical([...tokens.slice(0, at - 2), ...tokens.slice(at + 2)]); // -m comment --comment TEXT
+  return { kind: "filterRule", key: resourceKey.filterRule({ ...place, id }), ...place, id, order, match };
+}
+
+/** Numbers of protocols that iptables-save names from /etc/protocols, which a node may lack or spell otherwise. */
+const protocolNumbers: Readonly<Record<string, string>> = { ipencap: "4", ipip: "4", ipv4: "4", gre: "47" };
+
+/** iptables versions differ in the spelling of link addresses and of rarer protocols. */
+function canonical(tokens: readonly string[]): string[] {
+  return tokens.map((token, index) => {
+    const option = tokens[index - 1];
+    if (option === "-p") return protocolNumbers[token] ?? token;
+    if (option === "--mac-source") return token.toLowerCase();
+    return token;
+  });
+}
+
+/** Words of a line of iptables-save: blanks divide, double quotes hold together, a backslash takes the next character as it is. */
+export function splitWords(text: string): string[] {
+  const words: string[] = [];
+  let word: string | undefined;
+  let isQuoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at]!;
+    if (character === "\\" && at + 1 < text.length) word = (word ?? "") + text[++at];
+    else if (character === '"') {
+      isQuoted = !isQuoted;
+      word ??= "";
+    } else if (character === " " && !isQuoted) {
+      if (word !== undefined) words.push(word);
+      word = undefined;
+    } else word = (word ?? "") + character;
+  }
+  if (word !== undefined) words.push(word);
+  return words;
+}
+
+/** The inverse of `splitWords`. */
+export const joinWords = (words: readonly string[]): string =>
+  words
+    .map((word) => (/^[\w@%+=:,./!-]+$/.test(word) ? word : `"${word.replace(/["\\]/g, (character) => `\\${character}`)}"`))
+    .join(" ");
+
+/** The rules of a chain that are ours. */
+export const ownRules = ({ rules }: SavedChain): FilterRuleResource[] => rules.flatMap(({ resource }) => resource ?? []);
+
+/** A change of one chain: the lines that iptables-restore --noflush takes, without the table's header and COMMIT. */
+export function editChain(chain: SavedChain, next: readonly FilterRuleResource[]): string[] {
+  const name = chainName(chain.hook);
+  const stays = ({ resource }: SavedRule) => !resource || next.some((rule) => sameRule(rule, resource));
+  const standing = chain.rules.filter(stays).map(({ resource }) => resource);
+  const added = next.filter((rule) => !standing.some((other) => other && sameRule(rule, other)));
+  const isEmpty = standing.length + added.length === 0;
+  const exists = chain.rules.length + chain.jumps > 0;
+  const lines: string[] = [];
+  if (!exists && !isEmpty) lines.push(`:${name} - [0:0]`); // a chain that exists would be emptied by this
+  if (chain.jumps === 0 && !isEmpty) lines.push(`-I ${chain.hook} 1 -j ${name}`);
+  for (const rule of chain.rules) if (!stays(rule)) lines.push(`-D ${name} ${rule.text}`);
+  for (const rule of added) {
+    const found = standing.findIndex((other) => other && compareRules(rule, other) < 0);
+    const at = found < 0 ? standing.length : found;
+    lines.push(`-I ${name} ${at + 1} ${ruleWords(rule)}`);
+    standing.splice(at, 0, rule);
+  }
+  if (isEmpty && exists) {
+    for (let count = 0; count < chain.jumps; count++) lines.push(`-D ${chain.hook} -j ${name}`);
+    lines.push(`-X ${name}`);
+  }
+  return lines;
+}
+
+/** The rule's words with its comment, before the target so that iptables prints it in the same place. */
+function ruleWords(rule: FilterRuleResource): string {
+  const target = rule.match.indexOf("-j");
+  const [match, jump] = target < 0 ? [rule.match, []] : [rule.match.slice(0, target), rule.match.slice(target)];
+  return joinWords([...match, "-m", "comment", "--comment", commentOf(rule), ...jump]);
+}
+
+const compareRules = (a: FilterRuleResource, b: FilterRuleResource): number =>
+  a.order - b.order || (a.id < b.id ? -1 : a.id > b.id ? 1 : 0);
+
+const sameRule = (a: FilterRuleResource, b: FilterRuleResource): boolean =>
+  a.id === b.id &&
+  a.order === b.order &&
+  a.match.length === b.match.length &&
+  a.match.every((word, index) => word === b.match[index]);

@@ -1,0 +1,42 @@
+import { resourceKey } from "@trigon/model";
+import { type Link, type RouteChange, type RouteClient, RouteMonitor } from "@trigon/netlink";
+import type { KernelEvent } from "@trigon/reconciler";
+
+/** rtnetlink notifications as events, on a socket of their own. Lost ones come as an event of every scope without keys. */
+export function watchKernel(client: RouteClient, onEvent: (event: KernelEvent) => void): { close(): void } {
+  const monitor = new RouteMonitor();
+  const names = new Map<number, string>();
+  let isClosed = false;
+  const learn = ({ index, name }: Link) => names.set(index, name);
+  const everything = () => {
+    for (const scope of ["link", "address", "route", "rule"] as const) onEvent({ scope, keys: [] });
+  };
+  monitor.on("change", (change) => {
+    if (change.topic === "link") learn(change.link);
+    onEvent({ scope: change.topic, keys: keysOf(change, names) });
+    if (change.topic === "link" && change.removed) names.delete(change.link.index);
+  });
+  monitor.on("lost", everything);
+  monitor.on("error", everything);
+  // Names of the links that were there before; until they are known, an event of an address has no keys.
+  client.listLinks().then(
+    (links) => {
+      if (!isClosed) for (const link of links) learn(link);
+    },
+    () => undefined,
+  );
+  return {
+    close() {
+      isClosed = true;
+      monitor.close();
+    },
+  };
+}
+
+function keysOf(change: RouteChange, names: ReadonlyMap<number, string>): string[] {
+  if (change.topic === "link") return [resourceKey.link(change.link.name), resourceKey.linkState(change.link.name)];
+  if (change.topic !== "address") return [];
+  const { index, address, prefix } = change.address;
+  const name = names.get(index);
+  return name === undefined ? [] : [resourceKey.address(name, address, prefix)];
+}
