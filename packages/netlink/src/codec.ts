@@ -8,6 +8,8 @@ export class CodecError extends Error {
 
 /** How one value is laid out. `read` gets the bounds of the payload and must not look outside of them. */
 export interface Codec<T> {
+  /** Marks the attribute NLA_F_NESTED when written. Readers ignore the mark. */
+  readonly nested?: true;
   write(writer: Writer, value: T): void;
   read(bytes: Buffer, start: number, end: number): T;
 }
@@ -31,7 +33,8 @@ export type Infer<C> = C extends Codec<infer T> ? T : never;
 // biome-ignore lint/suspicious/noExplicitAny: as below
 type Shape<T extends Record<string, Attribute<any>>> = { [K in keyof T]?: T[K] extends Attribute<infer V> ? V : never };
 
-/** NLA_F_NESTED and NLA_F_NET_BYTEORDER of <linux/netlink.h> share the type field; the rest is the type. */
+/** NLA_F_NESTED of <linux/netlink.h>; with NLA_F_NET_BYTEORDER it shares the field of the type. */
+const NLA_F_NESTED = 0x8000;
 const TYPE_MASK = 0x3fff;
 const NLA_HEADER = 4;
 
@@ -42,11 +45,14 @@ export const attr = <T>(type: number, codec: Codec<T>): Attribute<T> => ({ type,
 export function attributes<T extends Record<string, Attribute<any>>>(table: T): Attributes<Shape<T>> {
   type Value = Shape<T>;
   const names = Object.keys(table) as (keyof T & string)[];
-  const entries = names.map((name) => ({ name, type: table[name]!.type, codec: table[name]!.codec as Codec<unknown> }));
+  const entries = names.map((name) => {
+    const { type, codec } = table[name] as Attribute<unknown>;
+    return { name, type, written: codec.nested ? type | NLA_F_NESTED : type, codec };
+  });
   const byType = new Map(entries.map((entry) => [entry.type, entry]));
   const self: Attributes<Value> = {
     write(writer, value) {
-      for (const { name, type, codec } of entries) {
+      for (const { name, written, codec } of entries) {
         const field = value[name];
         if (field === undefined) continue;
         const start = writer.reserve(NLA_HEADER);
@@ -54,7 +60,7 @@ export function attributes<T extends Record<string, Attribute<any>>>(table: T): 
         const length = writer.position - start;
         if (length > 0xffff) throw new CodecError(`${name} takes ${length} bytes; an attribute holds 65535`);
         writer.setU16(start, length);
-        writer.setU16(start + 2, type);
+        writer.setU16(start + 2, written);
         writer.align();
       }
     },
@@ -75,6 +81,9 @@ export function attributes<T extends Record<string, Attribute<any>>>(table: T): 
   };
   return self;
 }
+
+/** A table as the payload of an attribute that says so, as newer kernel families insist on; older ones take either. */
+export const nested = <T>(table: Codec<T>): Codec<T> => ({ ...table, nested: true });
 
 /** Walks a run of attributes, checking every length against the bounds. */
 export function eachAttribute(

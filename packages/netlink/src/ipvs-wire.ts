@@ -6,6 +6,7 @@ import {
   cstring,
   type Infer,
   maskedFlags,
+  nested,
   u8,
   u16,
   u16be,
@@ -130,9 +131,9 @@ export type WireDaemon = Infer<typeof daemonAttributes>;
 
 /** IPVS_CMD_ATTR_* of <linux/ip_vs.h>: what a message of the family holds. */
 export const commandAttributes = attributes({
-  service: attr(1, serviceAttributes),
-  destination: attr(2, destinationAttributes),
-  daemon: attr(3, daemonAttributes),
+  service: attr(1, nested(serviceAttributes)),
+  destination: attr(2, nested(destinationAttributes)),
+  daemon: attr(3, nested(daemonAttributes)),
   timeoutTcp: attr(4, u32),
   timeoutTcpFin: attr(5, u32),
   timeoutUdp: attr(6, u32),

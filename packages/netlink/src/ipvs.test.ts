@@ -1,0 +1,81 @@
+import { expect, test } from "vitest";
+import { CodecError } from "./codec.ts";
+import {
+  describeOperation,
+  encodeBatch,
+  type IpvsDestination,
+  type IpvsOperation,
+  type IpvsService,
+  plainTunnel,
+  serviceFromWire,
+  serviceToWire,
+} from "./ipvs.ts";
+import { serviceAttributes } from "./ipvs-wire.ts";
+import { parseMessages } from "./message.ts";
+
+const service: IpvsService = {
+  family: "inet",
+  protocol: 6,
+  address: "192.0.2.10",
+  port: 80,
+  scheduler: "wrr",
+  flags: 0,
+  timeout: 0,
+  netmask: "255.255.255.255",
+};
+const destination: IpvsDestination = {
+  family: "inet",
+  address: "10.0.0.1",
+  port: 80,
+  forward: "droute",
+  weight: 1,
+  upperThreshold: 0,
+  lowerThreshold: 0,
+  tunnel: plainTunnel,
+};
+
+test("a service read back is the service that was written, but for the kernel's own flag", () => {
+  const others: IpvsService[] = [
+    service,
+    { ...service, family: "inet6", address: "2001:db8::", netmask: "64", flags: 1, timeout: 300, persistenceEngine: "sip" },
+    { family: "inet6", fwmark: 7, scheduler: "rr", flags: 4, timeout: 0, netmask: "128" },
+  ];
+  for (const other of others) {
+    const wire = serviceToWire(other);
+    wire.flags = { flags: other.flags | 2, mask: 0 };
+    expect(serviceFromWire(serviceAttributes.decode(serviceAttributes.encode(wire)))).toEqual(other);
+  }
+});
+
+test("what cannot be said in the protocol is refused before anything is sent", () => {
+  const wrong: IpvsOperation[] = [
+    { op: "newService", service: { ...service, address: "2001:db8::1" } },
+    { op: "newService", service: { ...service, scheduler: "a-scheduler-too-long" } },
+    { op: "newService", service: { ...service, netmask: "24" } },
+    { op: "newService", service: { ...service, port: 65536 } },
+    { op: "newDestination", service, destination: { ...destination, weight: -1 } },
+  ];
+  for (const operation of wrong) expect(() => encodeBatch([operation], 28)).toThrow(CodecError);
+});
+
+test("an operation's words name what it is about", () => {
+  expect(describeOperation({ op: "newDestination", service, destination })).toBe(
+    "newDestination 10.0.0.1:80 of tcp 192.0.2.10:80",
+  );
+  expect(describeOperation({ op: "delService", service: { family: "inet6", protocol: 17, address: "::1", port: 53 } })).toBe(
+    "delService udp [::1]:53",
+  );
+  expect(describeOperation({ op: "delService", service: { family: "inet", fwmark: 7 } })).toBe("delService fwmark 7 (inet)");
+});
+
+test("11,000 operations are encoded into as many messages without a buffer each", () => {
+  const operations: IpvsOperation[] = [];
+  for (let i = 0; i < 1000; i++) {
+    const one = { ...service, address: `10.20.${i >> 8}.${i & 255}` };
+    operations.push({ op: "newService", service: one });
+    for (let j = 0; j < 10; j++)
+      operations.push({ op: "newDestination", service: one, destination: { ...destination, port: 80 + j } });
+  }
+  const encoded = encodeBatch(operations, 28);
+  expect(parseMessages(encoded).length).toBe(11_000);
+});
