@@ -71,10 +71,11 @@ export const addressAttributes = attributes({
 /** struct ifaddrmsg: family u8, prefix length u8, flags u8, scope u8, index u32. */
 const IFADDRMSG = 8;
 
-function ifaddrmsg(family: number, prefix = 0, scopeNumber = 0, index = 0): Uint8Array {
+function ifaddrmsg(family: number, prefix = 0, scopeNumber = 0, index = 0, flags = 0): Uint8Array {
   const struct = Buffer.alloc(IFADDRMSG);
   struct[0] = family;
   struct[1] = prefix;
+  struct[2] = flags; // the low byte; the attribute holds all of them
   struct[3] = scopeNumber;
   struct.writeUInt32LE(index, 4);
   return struct;
@@ -83,7 +84,13 @@ function ifaddrmsg(family: number, prefix = 0, scopeNumber = 0, index = 0): Uint
 export const encodeListAddresses = (family?: Family): Buffer => encodeRoute(rtm.getAddress, 0, ifaddrmsg(familyOrAll(family)));
 
 export function encodeNewAddress(wanted: NewAddress, flags = CREATE): Buffer {
-  const struct = ifaddrmsg(familyNumber(familyIn(wanted)), wanted.prefix, wanted.scope ?? scope.global, wanted.index);
+  const struct = ifaddrmsg(
+    familyNumber(familyIn(wanted)),
+    wanted.prefix,
+    wanted.scope ?? scope.global,
+    wanted.index,
+    wanted.flags,
+  );
   return encodeRoute(rtm.newAddress, flags, struct, (writer) =>
     addressAttributes.write(writer, {
       address: wanted.address,
@@ -98,7 +105,9 @@ export function encodeNewAddress(wanted: NewAddress, flags = CREATE): Buffer {
 
 export function encodeDeleteAddress(gone: Pick<InterfaceAddress, "index" | "address" | "prefix">): Buffer {
   const struct = ifaddrmsg(familyNumber(familyIn(gone)), gone.prefix, 0, gone.index);
-  return encodeRoute(rtm.delAddress, 0, struct, (writer) => addressAttributes.write(writer, { local: gone.address }));
+  // The kernel looks at the prefix length of an IPv4 address only when IFA_ADDRESS is there too.
+  const named = { address: gone.address, local: gone.address };
+  return encodeRoute(rtm.delAddress, 0, struct, (writer) => addressAttributes.write(writer, named));
 }
 
 /** Undefined for families other than IPv4 and IPv6. */
