@@ -275,6 +275,24 @@ describe("labs come and go", () => {
     rmSync(state, { recursive: true });
   });
 
+  test.skipIf(process.getuid?.() !== 0)("the machine's own kernel carries the same hosts and wires", async () => {
+    const state = mkdtempSync(join(tmpdir(), "lab-native-"));
+    const native = await Lab.up({ state, engine: "native", topology: topologyFile("pair") });
+    try {
+      expect(await fetchAnswers(native.host("left"), "10.9.0.2:80")).toMatchObject([{ server: "right" }]);
+      expect(await native.host("left").sh("sysctl -n net.ipv4.conf.eth0.rp_filter; cat /sys/class/net/eth0/address")).toBe(
+        `2\n${native.host("left").mac("eth0")}`,
+      );
+      await native.rebuildHost("right");
+      await until("its web server", async () => (await fetchAnswers(native.host("left"), "10.9.0.2:80")).length === 1);
+    } finally {
+      await native.down();
+    }
+    expect(processesOf(state)).toEqual([]);
+    expect(readFileSync("/proc/net/dev", "utf8")).not.toMatch(/br-mgmt|v0\.0/);
+    rmSync(state, { recursive: true });
+  });
+
   test("kill -9 of a lab's starter leaves no process and no namespace", async () => {
     const state = mkdtempSync(join(tmpdir(), "lab-killed-"));
     const starter = spawn(

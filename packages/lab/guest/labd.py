@@ -451,6 +451,8 @@ class Host:
         self.outer = os.fork()
         if not self.outer:
             try:
+                signal.set_wakeup_fd(-1)  # of the serving process, if a host is built again
+                signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                 close_all_but(listener.fileno(), ready_write, go_read)
                 self.run(listener, ready_write, go_read)
             except BaseException:

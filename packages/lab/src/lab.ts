@@ -5,6 +5,7 @@ import net, { type AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import type { Duplex } from "node:stream";
 import { pathToFileURL } from "node:url";
+import { pickCpu } from "./cpu.ts";
 import { DialError, dial, withSocketPath } from "./dial.ts";
 import type { EngineName } from "./engines/engine.ts";
 import { pickEngine } from "./engines/pick.ts";
@@ -28,6 +29,7 @@ export interface LabOptions {
   name?: string;
   /** The state folder itself, instead of `name`. */
   state?: string;
+  /** By default the machine's own kernel when it has IPVS, else user-mode Linux. */
   engine?: EngineName;
   /** Memory of a guest kernel, as "1G" (the default). */
   mem?: string;
@@ -336,16 +338,6 @@ function startSupervisor(state: string): ChildProcess {
 /** Folders that lie on another file system than /, which an overlay of / does not show. */
 function unseenByOverlay(): string[] {
   return statSync(checkoutFolder).dev === statSync("/").dev ? [] : [checkoutFolder];
-}
-
-/** Labs started by different processes land on different CPUs. */
-function pickCpu(): number {
-  const list = /^Cpus_allowed_list:\s*(.*)$/m.exec(readFileSync("/proc/self/status", "utf8"))![1]!;
-  const cpus = list.split(",").flatMap((range) => {
-    const [first = 0, last = first] = range.split("-").map(Number);
-    return Array.from({ length: last - first + 1 }, (_, offset) => first + offset);
-  });
-  return cpus[process.pid % cpus.length]!;
 }
 
 function listening(server: net.Server, options: net.ListenOptions): Promise<void> {

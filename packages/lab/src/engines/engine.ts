@@ -25,6 +25,8 @@ export interface Engine {
   readonly name: EngineName;
   /** Why it cannot run here, or nothing. */
   unavailable(): string | undefined;
+  /** Why its kernel would have no IPVS here, or nothing. Such an engine is used only when it is named: hosts and wires still work. */
+  withoutIpvs(): string | undefined;
   /** Done on the machine before the lab's namespaces exist; may only write below `cacheFolder`. */
   prepare(cacheFolder: string): KernelEnvironment;
   /** `ip -batch` lines for the lab's outer network namespace. */

@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
+import { release } from "node:os";
 import type { Engine } from "./engine.ts";
 
 function kernelHasIpvs(): boolean {
@@ -15,10 +16,8 @@ function kernelHasIpvs(): boolean {
 /** Network namespaces of the machine's own kernel. */
 export const native: Engine = {
   name: "native",
-  unavailable() {
-    if (process.getuid?.() !== 0) return "it needs root";
-    return kernelHasIpvs() ? undefined : `kernel ${execFileSync("uname", ["-r"], { encoding: "utf8" }).trim()} has no ip_vs`;
-  },
+  unavailable: () => (process.getuid?.() === 0 ? undefined : "it needs root"),
+  withoutIpvs: () => (kernelHasIpvs() ? undefined : `the kernel ${release()} has no ip_vs`),
   prepare: () => ({}),
   outerNetwork: () => [],
   command: ({ labd, configuration }) => ({ argv: [labd], env: { LABCFG: configuration } }),

@@ -9,11 +9,9 @@ export function pickEngine(wanted?: EngineName): Engine {
   const reasons: string[] = [];
   for (const engine of engines) {
     if (wanted && engine.name !== wanted) continue;
-    const reason = engine.unavailable();
+    const reason = engine.unavailable() ?? (wanted ? undefined : engine.withoutIpvs());
     if (!reason) return engine;
     reasons.push(`${engine.name}: ${reason}`);
   }
   throw new Error(`no lab engine can run here (${reasons.join("; ")})`);
 }
-
-export const engineNamed = (name: EngineName): Engine => engines.find((engine) => engine.name === name)!;

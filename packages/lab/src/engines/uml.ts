@@ -37,6 +37,7 @@ export const uml: Engine = {
     if (!existsSync("/usr/bin/linux.uml")) return "user-mode-linux is not installed";
     return existsSync(packagedModules) ? undefined : `no modules in ${packagedModules}`;
   },
+  withoutIpvs: () => undefined,
   prepare: (cacheFolder): KernelEnvironment => ({ moduleBase: moduleBase(cacheFolder), nic: "vec0" }),
   outerNetwork: (gateway, prefix) => ["tuntap add tap0 mode tap", `addr add ${gateway}/${prefix} dev tap0`, "link set tap0 up"],
   command: ({ labd, configuration, memory, cpu, kernelArguments }) => ({
