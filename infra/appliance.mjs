@@ -151,11 +151,11 @@ function firstAdmin(dataDir, env) {
   return { username: env.TRIGON_ADMIN_USER ?? "admin", password: env.TRIGON_ADMIN_PASSWORD ?? null };
 }
 
-/** A loopback port that nobody listens on now. */
-export function freePort() {
+/** A loopback port that nobody listens on now; rejects when `wanted` is taken. */
+export function freePort(wanted = 0) {
   return new Promise((resolve, reject) => {
     const probe = createServer().once("error", reject);
-    probe.listen(0, "127.0.0.1", () => {
+    probe.listen(wanted, "127.0.0.1", () => {
       const { port } = probe.address();
       probe.close(() => resolve(port));
     });

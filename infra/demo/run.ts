@@ -1,0 +1,116 @@
+// The demo itself, once dependencies, system packages and builds are there: see demo.mjs.
+import { mkdirSync, writeFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { byteShare, fetchAnswers, type HttpAnswer, useRealFrames } from "@trigon/lab";
+import type { VirtualServiceView } from "@trigon/model";
+import { freePort } from "../appliance.mjs";
+import { hostOfRip } from "./services.ts";
+import { createDemoServices, enrollAll, startWorld, type World } from "./world.ts";
+
+const options = process.argv.slice(2);
+const isCheck = options.includes("--check");
+const jsonFile = options.includes("--json") ? options[options.indexOf("--json") + 1] : undefined;
+if (options.includes("--json") && !jsonFile) {
+  console.error("--json needs a file name");
+  process.exit(2);
+}
+
+const started = Date.now();
+const say = (text: string) => console.log(text);
+const step = (text: string) => say(`  → ${`${((Date.now() - started) / 1000).toFixed(1)} s`.padStart(7)}  ${text}`);
+
+let world: World | undefined;
+let isStopping = false;
+async function stop(code: number): Promise<never> {
+  if (!isStopping) {
+    isStopping = true;
+    await world?.stop();
+    process.exit(code);
+  }
+  return new Promise(() => {});
+}
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => void stop(0));
+
+interface Row {
+  service: VirtualServiceView;
+  answers: HttpAnswer[];
+  share: number;
+  isRight: boolean;
+}
+
+/** Real HTTP to one VIP: who answered, whom they saw, and what part of the bytes passed the director. */
+async function measure({ lab }: World, service: VirtualServiceView): Promise<Row> {
+  const target = `${service.vip}:${service.port}`;
+  const expected = new Set(service.realServers.map(({ rip }) => hostOfRip[rip]));
+  const answers = await fetchAnswers(lab.host("client"), target, { count: 3 * expected.size });
+  const answered = new Set(answers.map(({ server }) => server));
+  const mix = { requestBytes: 10_000, replyBytes: 90_000, count: 10 };
+  const { share } = await byteShare({ client: lab.host("client"), director: lab.host("dir1"), target, ...mix });
+  const isRight = answers.length === 3 * expected.size && [...expected].every((name) => name !== undefined && answered.has(name));
+  return { service, answers, share, isRight };
+}
+
+const forwardingNames = { dr: "DR", tun: "Tunnel", nat: "NAT", fullnat: "full NAT" } as const;
+
+function table(rows: readonly Row[]): string {
+  const cells = rows.map(({ service, answers, share, isRight }) => [
+    isRight ? "✓" : "✗",
+    service.name,
+    `${service.vip}:${service.port}`,
+    forwardingNames[service.forwarding],
+    [...new Set(answers.map(({ server }) => server))].sort().join(" ") || "nobody",
+    [...new Set(answers.map(({ src }) => src))].sort().join(" ") || "—",
+    `${(100 * share).toFixed(1)} %`,
+  ]);
+  const head = ["", "service", "VIP", "forwarding", "answered", "they saw", "director's share"];
+  const widths = head.map((title, column) => Math.max(title.length, ...cells.map((row) => (row[column] ?? "").length)));
+  const line = (row: readonly string[]) =>
+    `  ${row.map((cell, column) => cell.padEnd(widths[column] ?? 0)).join("  ")}`.trimEnd();
+  return [line(head), line(widths.map((width) => "─".repeat(width))), ...cells.map(line)].join("\n");
+}
+
+try {
+  const isFree = await freePort(8443).then(
+    () => true,
+    () => false,
+  );
+  world = await startWorld({ name: "demo", port: isFree ? 8443 : undefined, onStep: step });
+  await enrollAll(world, step);
+  step("creating one virtual service per forwarding through the REST API");
+  const services = await createDemoServices(world.api);
+  step("sending real HTTP from the lab's client to each VIP");
+  await useRealFrames(world.lab);
+  const rows: Row[] = [];
+  for (const service of services) rows.push(await measure(world, service));
+  const { appliance, apiToken } = world;
+  say(`\n${table(rows)}\n
+  The director's share is of all bytes of ten requests of 10 kB with replies of 90 kB; “they saw” is the source address of the request.
+`);
+  if (jsonFile) {
+    const path = resolve(jsonFile);
+    mkdirSync(dirname(path), { recursive: true });
+    const content = {
+      consoleUrl: appliance.consoleUrl,
+      apiUrl: appliance.apiUrl,
+      caFile: appliance.caFile,
+      apiToken,
+      adminUser: appliance.admin.username,
+      adminPassword: appliance.admin.password,
+    };
+    writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
+  }
+  const isRight = rows.every((row) => row.isRight);
+  if (isCheck) {
+    say(isRight ? "  Every service answered as it should." : "  ✗ Not every service answered as it should.");
+    await stop(isRight ? 0 : 1);
+  }
+  say(`  console    ${appliance.consoleUrl}   (a certificate of its own CA: ${appliance.caFile})
+  user       ${appliance.admin.username}
+  password   ${appliance.admin.password}
+
+  A look inside: npm run lab -- exec --name demo dir1 -- ipvsadm -Ln
+  Ctrl-C stops everything.`);
+} catch (error) {
+  say(`\n  ✗ ${error instanceof Error ? error.message : String(error)}`);
+  await stop(1);
+}
