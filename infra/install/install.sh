@@ -43,6 +43,7 @@ main() {
   check_root
   check_system
   check_downloader
+  check_authority
   check_console
   check_token
   check_modules
@@ -200,6 +201,24 @@ request() {
 }
 
 host_of() { printf '%s' "$1" | sed 's|^https://||; s|/.*$||'; }
+
+# The token names the CA it was made under: a script of one appliance with a token of another stops here.
+check_authority() {
+  command -v base64 >/dev/null 2>&1 || {
+    fail 13 tools 'base64 is missing' "$(install_line coreutils)"
+    return 0
+  }
+  encoded=$(printf '%s' "${token#trg1.}" | tr '_-' '/+')
+  while [ $((${#encoded} % 4)) -ne 0 ]; do encoded="$encoded="; done
+  printf '%s' "$encoded" | base64 -d >"$work/token.json" 2>/dev/null || true
+  expected=$(json_field caSha256 "$work/token.json")
+  actual=$(sed '/-----/d' "$work/ca.pem" | base64 -d 2>/dev/null | sha256sum | cut -d ' ' -f 1)
+  if [ -z "$expected" ]; then
+    fail 17 token 'it cannot be read' 'copy the whole line again from the console'
+  elif [ "$expected" != "$actual" ]; then
+    fail 15 token 'it belongs to another appliance than this script' 'copy the whole line again from the console'
+  fi
+}
 
 check_console() {
   console=down
