@@ -33,13 +33,15 @@ const isService = (kind: string) => kind === "director.service" || kind === "rea
  * Nothing is ever removed because a controller forgot: an older, foreign or nearly empty plan is refused.
  */
 export function judgePlan(plan: PlanEnvelope, context: PlanContext): Verdict {
-  const { position, fragments } = context;
+  const { fragments } = context;
+  // Generations of another fleet (or of plans applied by hand before enrollment) say nothing about this one's.
+  const position = context.position?.fleetId === plan.fleetId ? context.position : null;
   if (plan.protocol !== agentProtocol)
     return refuse("protocol.unsupported", `The plan speaks protocol ${plan.protocol}, this agent ${agentProtocol}`);
-  const fleetId = context.fleetId ?? position?.fleetId ?? null;
+  const fleetId = context.fleetId ?? context.position?.fleetId ?? null;
   if (fleetId !== null && plan.fleetId !== fleetId)
     return refuse("fleet.foreign", `The plan is of fleet ${plan.fleetId}, this node belongs to ${fleetId}`);
-  const nodeId = context.nodeId ?? position?.nodeId ?? null;
+  const nodeId = context.nodeId ?? context.position?.nodeId ?? null;
   if (nodeId !== null && plan.nodeId !== nodeId)
     return refuse("node.foreign", `The plan is for node ${plan.nodeId}, this node is ${nodeId}`);
   if (position && isOlder(plan, position))

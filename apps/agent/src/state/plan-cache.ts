@@ -8,12 +8,12 @@ import { LineLog, readLines } from "./line-log.ts";
 export const RawFragment = z.looseObject({ id: z.string(), hash: z.string(), generation: z.int(), kind: z.string() });
 export type RawFragment = z.infer<typeof RawFragment>;
 
-/** Where a plan stands. `fleetId` null: a plan applied by hand, before any enrollment. */
+/** Where a plan stands. A plan applied by hand, before any enrollment, is of the fleet `local`. */
 export const PlanPosition = z.object({
-  fleetId: z.string().nullable(),
+  fleetId: z.string(),
   epoch: z.int().min(0),
   generation: z.int().min(0),
-  nodeId: z.string().nullable(),
+  nodeId: z.string(),
 });
 export type PlanPosition = z.infer<typeof PlanPosition>;
 

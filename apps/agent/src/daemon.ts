@@ -1,0 +1,104 @@
+import { randomBytes } from "node:crypto";
+import { setMaxListeners } from "node:events";
+import { PlanEnvelope } from "@trigon/model";
+import { type ApplyResult, applyResult } from "./apply-result.ts";
+import { serveControl } from "./control.ts";
+import { ControllerLink } from "./link/controller-link.ts";
+import { sendCounters } from "./link/counting.ts";
+import { Reporter, type Run } from "./link/reporter.ts";
+import { type Log, reasonOf } from "./log.ts";
+import { openNode, openPolicy } from "./node.ts";
+import type { AgentPaths } from "./paths.ts";
+import { type Identity, readIdentity } from "./state/identity.ts";
+import { takeLock } from "./state/lock.ts";
+import { statusOf } from "./status.ts";
+import { agentVersion } from "./version.ts";
+
+export class AlreadyRunning extends Error {
+  override name = "AlreadyRunning";
+}
+
+/**
+ * The agent until `signal` aborts: first the cached plan, with no controller in sight, then the controller. Ending it, in whatever way, leaves
+ * the data plane as it is.
+ */
+export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal): Promise<void> {
+  const lock = takeLock(paths.lock);
+  if ("holder" in lock) throw new AlreadyRunning(`An agent already runs here: process ${lock.holder.pid}`);
+  // Many short requests listen to one signal for the whole life of the process.
+  setMaxListeners(0, signal);
+  let reporter: Reporter | undefined;
+  const node = await openNode({ paths, log, onChange: () => reporter?.changed() });
+  const { loop, kernel } = node;
+  loop.start();
+
+  const identity = openIdentity(paths, log);
+  let link: ControllerLink | undefined;
+  if (identity) {
+    // First what is cached: a controller that is slow to answer holds nothing up, and the first report says what stands.
+    await Promise.race([loop.settled(), aborted(signal)]);
+    const { fleetId } = identity.enrollment;
+    const run: Run = {
+      agentVersion,
+      bootId: loop.facts?.bootId ?? "unknown",
+      runId: `${new Date().toISOString()}-${randomBytes(4).toString("hex")}`,
+    };
+    const current: ControllerLink = new ControllerLink({
+      identity,
+      stateDirectory: paths.state,
+      log,
+      handlers: {
+        position: () => loop.position,
+        onPlan: (plan) => (loop.accept(plan).verdict === "gap" ? "gap" : "done"),
+        onReportNow: () => reporter?.changed(),
+        onState: (state, reason) => log.info(`controller: ${state}`, reason === null ? {} : { reason }),
+      },
+    });
+    link = current;
+    reporter = new Reporter({ loop, link: current, run, fleetId, log });
+    current.start();
+    reporter.changed();
+    void sendCounters({ kernel, loop, link: current, run, log, signal });
+  } else log.info("This node is not enrolled: it keeps what was applied by hand");
+
+  const control = await serveControl(paths.socket, {
+    status: async () => statusOf({ loop, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),
+    apply: async (body): Promise<ApplyResult> => {
+      const acceptance = loop.accept(PlanEnvelope.parse(body));
+      await loop.settled();
+      return applyResult(acceptance, loop);
+    },
+  });
+  const onReload = () => {
+    loop.replacePolicy(openPolicy(paths.policy, log));
+    log.info("The policy was read again");
+  };
+  process.on("SIGHUP", onReload);
+  log.info("running", { version: agentVersion, pid: process.pid });
+
+  await aborted(signal);
+  log.info("stopping; traffic goes on");
+  process.off("SIGHUP", onReload);
+  control.close();
+  await link?.stop();
+  await reporter?.stop();
+  await node.close();
+  lock.release();
+}
+
+/** A damaged identity must not keep the cached plan from being held. */
+function openIdentity(paths: AgentPaths, log: Log): Identity | null {
+  try {
+    return readIdentity(paths.state);
+  } catch (error) {
+    log.error("The identity cannot be read: enroll this node again", { reason: reasonOf(error) });
+    return null;
+  }
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}

@@ -1,0 +1,40 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { agentProtocol } from "@trigon/model";
+import type { Kernel } from "@trigon/reconciler";
+import { countersOf } from "../counters.ts";
+import { type Log, reasonOf } from "../log.ts";
+import type { NodeLoop } from "../loop.ts";
+import type { ControllerLink } from "./controller-link.ts";
+import type { Run } from "./reporter.ts";
+
+const everyMs = 2_000;
+
+/** Sends counters every two seconds, or less often where reading them takes long: at most a twentieth of the time goes into it. */
+export async function sendCounters(options: {
+  kernel: Kernel;
+  loop: NodeLoop;
+  link: ControllerLink;
+  run: Run;
+  log: Log;
+  signal: AbortSignal;
+}): Promise<void> {
+  const { kernel, loop, link, run, log, signal } = options;
+  let trouble: string | null = null;
+  while (!signal.aborted) {
+    const began = performance.now();
+    try {
+      if (loop.fragments.size > 0 && link.state.state === "streaming") {
+        const counters = countersOf(await kernel.counters(), loop.fragments.values());
+        const { bootId, runId } = run;
+        await link.counters({ protocol: agentProtocol, bootId, runId, at: new Date().toISOString(), ...counters });
+      }
+      trouble = null;
+    } catch (error) {
+      const reason = reasonOf(error);
+      if (reason !== trouble && !signal.aborted) log.warn("Counters could not be sent", { reason });
+      trouble = reason;
+    }
+    const took = performance.now() - began;
+    await sleep(Math.max(everyMs - took, 20 * took), undefined, { signal }).catch(() => undefined);
+  }
+}

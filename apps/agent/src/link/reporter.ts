@@ -1,0 +1,158 @@
+import { type AgentEvent, type AgentReport, agentProtocol, reportLimits } from "@trigon/model";
+import { type Log, reasonOf } from "../log.ts";
+import type { NodeLoop } from "../loop.ts";
+import { tableOf } from "../table.ts";
+import { Backoff } from "./backoff.ts";
+import type { ControllerLink } from "./controller-link.ts";
+import { HttpError } from "./http.ts";
+
+/** Names one run of this agent: reports are ordered by (bootId, runId, pass). */
+export interface Run {
+  agentVersion: string;
+  bootId: string;
+  runId: string;
+}
+
+export interface ReporterOptions {
+  loop: NodeLoop;
+  link: Pick<ControllerLink, "report">;
+  run: Run;
+  fleetId: string;
+  log: Log;
+  /** Least time between two reports, and most, in milliseconds. */
+  gapMs?: number;
+  heartbeatMs?: number;
+}
+
+/** A table of this size is sent with every change; a larger one every few seconds. */
+const smallTable = 300;
+const largeTableMs = 5_000;
+
+/**
+ * Tells the controller what was really reached: everything at first and when asked, then only what changed. A report that could not be
+ * delivered loses nothing; the next one carries it.
+ */
+export class Reporter {
+  readonly #options: ReporterOptions;
+  readonly #gapMs: number;
+  readonly #heartbeatMs: number;
+  readonly #backoff = new Backoff(500, 30_000);
+  readonly #undelivered = new Set<string>();
+  #events: AgentEvent[] = [];
+  #full = true;
+  #sentFacts: unknown = null;
+  #sentTable = -1;
+  #tableAt = Number.NEGATIVE_INFINITY;
+  #number = 0;
+  #sending: Promise<void> | null = null;
+  #due = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(options: ReporterOptions) {
+    this.#options = options;
+    this.#gapMs = options.gapMs ?? 100;
+    this.#heartbeatMs = options.heartbeatMs ?? 20_000;
+  }
+
+  /** Something may have changed: a report goes out now, or as soon as the least gap allows. */
+  changed(): void {
+    this.#arm(Math.max(0, this.#due - performance.now()));
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    await this.#sending;
+  }
+
+  #arm(wait: number): void {
+    if (this.#stopped || this.#sending) return;
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#sending = this.#send().finally(() => {
+        this.#sending = null;
+        this.#arm(this.#nextWait());
+      });
+    }, wait);
+  }
+
+  #nextWait(): number {
+    this.#gather();
+    const hasNews = this.#undelivered.size > 0 || this.#events.length > 0 || this.#full || this.#isTableDue();
+    const gap = Math.max(0, this.#due - performance.now());
+    return hasNews ? gap : Math.max(gap, this.#sentTable === this.#options.loop.tableVersion ? this.#heartbeatMs : largeTableMs);
+  }
+
+  #gather(): void {
+    for (const id of this.#options.loop.takeChanged()) this.#undelivered.add(id);
+    this.#events = [...this.#events, ...this.#options.loop.takeEvents()].slice(-reportLimits.events);
+  }
+
+  #isTableDue(): boolean {
+    const { loop } = this.#options;
+    if (this.#full) return true;
+    if (this.#sentTable === loop.tableVersion) return false;
+    return loop.desired.size <= smallTable || performance.now() - this.#tableAt >= largeTableMs;
+  }
+
+  async #send(): Promise<void> {
+    const { loop, link, log } = this.#options;
+    // Before the first pass nothing is known: a report would read as if nothing were here.
+    if (!loop.facts || (!loop.hold && loop.passes === 0)) return this.#postpone(50);
+    this.#gather();
+    const facts = loop.facts;
+    const ids = new Set(this.#undelivered);
+    const events = [...this.#events];
+    const full = this.#full;
+    const tableVersion = loop.tableVersion;
+    const withTable = this.#isTableDue();
+    const report = this.#compose(ids, events, full, withTable);
+    this.#undelivered.clear();
+    this.#events = [];
+    try {
+      const answer = await link.report(report);
+      this.#backoff.reset();
+      this.#full = answer.wantFull;
+      this.#sentFacts = answer.wantFull ? null : facts;
+      if (withTable) {
+        this.#sentTable = tableVersion;
+        this.#tableAt = performance.now();
+      }
+      this.#due = performance.now() + this.#gapMs;
+    } catch (error) {
+      // A report that the controller refuses for what it holds must not be what blocks all later ones.
+      const isRefused = error instanceof HttpError && (error.status === 400 || error.status === 413);
+      for (const id of ids) this.#undelivered.add(id);
+      if (!isRefused) this.#events = [...events, ...this.#events].slice(-reportLimits.events);
+      this.#full ||= full || isRefused;
+      log.warn("The report could not be delivered", { reason: reasonOf(error) });
+      this.#postpone(this.#backoff.next());
+    }
+  }
+
+  #postpone(wait: number): void {
+    this.#due = performance.now() + wait;
+  }
+
+  #compose(ids: Set<string>, events: AgentEvent[], full: boolean, withTable: boolean): AgentReport {
+    const { loop, run, fleetId } = this.#options;
+    const position = loop.reached;
+    const concerned = full ? [...loop.states.keys()] : [...ids];
+    return {
+      protocol: agentProtocol,
+      ...run,
+      fleetId,
+      epoch: position?.epoch ?? 0,
+      generation: position?.fleetId === fleetId ? position.generation : 0,
+      pass: ++this.#number,
+      at: new Date().toISOString(),
+      ...(this.#sentFacts === loop.facts ? {} : { facts: loop.facts! }),
+      full,
+      fragments: concerned.flatMap((id) => loop.states.get(id) ?? []),
+      gone: full ? [] : concerned.filter((id) => !loop.states.has(id)),
+      ...(withTable ? { table: tableOf(loop) } : {}),
+      events,
+    };
+  }
+}

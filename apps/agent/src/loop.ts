@@ -1,0 +1,501 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import { type AgentEvent, type Facts, Fragment, type FragmentState, type PlanEnvelope, type Resource } from "@trigon/model";
+import { ResolveError, resolveFragment } from "@trigon/planner";
+import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type PassResult, runPass } from "@trigon/reconciler";
+import { judgePlan, type Verdict } from "./admission.ts";
+import { type Log, reasonOf } from "./log.ts";
+import type { JournalFile } from "./state/journal-file.ts";
+import type { PlanCache, PlanPosition, PlanStep, RawFragment } from "./state/plan-cache.ts";
+import { type Policy, policyRefusal } from "./state/policy.ts";
+
+/** All in milliseconds. A full round of looking at everything takes `sweepTickMs * sweepRounds`: the stated bound for repairing drift. */
+export interface LoopTimes {
+  sweepTickMs: number;
+  sweepRounds: number;
+  /** How often everything is read, to find what is foreign; stretched on nodes where that is slow. */
+  auditMs: number;
+  /** How long kernel events are gathered. */
+  settleMs: number;
+  retryFirstMs: number;
+  retryMostMs: number;
+  /** How often an address that somebody else holds is probed again. */
+  heldElsewhereMs: number;
+}
+export const loopTimes: LoopTimes = {
+  sweepTickMs: 1_000,
+  sweepRounds: 10,
+  auditMs: 30_000,
+  settleMs: 50,
+  retryFirstMs: 1_000,
+  retryMostMs: 60_000,
+  heldElsewhereMs: 3_000,
+};
+
+/** Why the kernel is left exactly as it is. */
+export interface Hold {
+  reason: "policy.unreadable" | "cache.unreadable";
+  message: string;
+}
+
+export type Acceptance = Verdict | { verdict: "held"; hold: Hold };
+
+export interface LoopOptions {
+  kernel: Kernel;
+  /** Null: unreadable. `replaceCache` then begins a new one. */
+  cache: PlanCache | null;
+  replaceCache(): PlanCache;
+  journal: JournalFile;
+  ledger: Ledger;
+  /** Null: unreadable. */
+  policy: Policy | null;
+  /** What enrollment said this node is; null on a node that takes plans by hand only. */
+  identity: { fleetId: string; nodeId: string } | null;
+  log: Log;
+  onChange(): void;
+  times?: LoopTimes;
+}
+
+interface Work {
+  facts: boolean;
+  everything: boolean;
+  fragments: Set<string>;
+  keys: Set<string>;
+}
+const noWork = (): Work => ({ facts: false, everything: false, fragments: new Set(), keys: new Set() });
+const isIdle = (work: Work) => !work.facts && !work.everything && work.fragments.size === 0 && work.keys.size === 0;
+
+const mostEvents = 200;
+
+/**
+ * Keeps this node's kernel as its plan says. One pass at a time: a change looks at its own keys only, a rolling sweep at all the rest. It
+ * needs no controller; what is wanted comes in through `accept`, what was reached is read from the getters after `onChange`.
+ */
+export class NodeLoop {
+  readonly #kernel: Kernel;
+  readonly #journal: JournalFile;
+  readonly #ledger: Ledger;
+  readonly #replaceCache: () => PlanCache;
+  readonly #identity: LoopOptions["identity"];
+  readonly #log: Log;
+  readonly #onChange: () => void;
+  readonly #times: LoopTimes;
+  readonly #desired = new Desired();
+  readonly #outcomes = new Outcomes();
+  readonly #parsed = new Map<string, Fragment>();
+  readonly #states = new Map<string, FragmentState>();
+  /** Fragments this node does not carry out as they now are, and why. What they were before stays. */
+  readonly #blocked = new Map<string, FragmentState>();
+  readonly #changed = new Set<string>();
+  readonly #retries = new Map<string, { failures: number; at: number }>();
+  #cache: PlanCache | null;
+  #policy: Policy | null;
+  #hold: Hold | null = null;
+  #reached: PlanPosition | null = null;
+  #facts: Facts | null = null;
+  #factsText = "";
+  #foreign: Resource[] = [];
+  #events: AgentEvent[] = [];
+  #tableVersion = 0;
+  #passes = 0;
+  /** Something of an earlier plan could not be removed yet. */
+  #leftOver = false;
+  #work = noWork();
+  #running: Promise<void> | null = null;
+  readonly #stop = new AbortController();
+  #kernelTrouble: string | null = null;
+  #watch: { close(): void } | null = null;
+  #ticker: NodeJS.Timeout | undefined;
+  #settling: NodeJS.Timeout | undefined;
+  #slices: string[][] = [];
+  #polledSysctls: string[] = [];
+  #nextAudit = 0;
+
+  constructor(options: LoopOptions) {
+    this.#kernel = options.kernel;
+    this.#cache = options.cache;
+    this.#replaceCache = options.replaceCache;
+    this.#journal = options.journal;
+    this.#ledger = options.ledger;
+    this.#policy = options.policy;
+    this.#identity = options.identity;
+    this.#log = options.log;
+    this.#onChange = options.onChange;
+    this.#times = options.times ?? loopTimes;
+    this.#settleHold();
+  }
+
+  get position(): PlanPosition | null {
+    return this.#cache?.position ?? null;
+  }
+  /** The position whose every removal and change a pass has carried out or tried; null before the first pass. */
+  get reached(): PlanPosition | null {
+    return this.#reached;
+  }
+  get facts(): Facts | null {
+    return this.#facts;
+  }
+  get hold(): Hold | null {
+    return this.#hold;
+  }
+  get passes(): number {
+    return this.#passes;
+  }
+  get states(): ReadonlyMap<string, FragmentState> {
+    return this.#states;
+  }
+  get fragments(): ReadonlyMap<string, Fragment> {
+    return this.#parsed;
+  }
+  get desired(): Desired {
+    return this.#desired;
+  }
+  /** What the kernel last held under a key that is wanted. */
+  get seen(): ReadonlyMap<string, Resource> {
+    return this.#outcomes.seen;
+  }
+  get foreign(): readonly Resource[] {
+    return this.#foreign;
+  }
+  /** Goes up whenever what is wanted or what is there may read differently. */
+  get tableVersion(): number {
+    return this.#tableVersion;
+  }
+
+  /** Ids whose state changed or that went since the last call. */
+  takeChanged(): Set<string> {
+    const changed = new Set(this.#changed);
+    this.#changed.clear();
+    return changed;
+  }
+
+  takeEvents(): AgentEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  /** Applies the cached plan, with no controller in sight, and begins to watch. */
+  start(): void {
+    this.#event("agent.started", null, "The agent started");
+    if (this.#hold) this.#event("plan.refused", null, this.#hold.message);
+    this.#work.facts = true;
+    this.#everythingAgain();
+    this.#watch = this.#kernel.watch((event) => this.#onKernelEvent(event));
+    this.#ticker = setInterval(() => this.#tick(), this.#times.sweepTickMs);
+    this.#wake();
+  }
+
+  /** Ends after the pass under way. The data plane stays as it is. */
+  async stop(): Promise<void> {
+    this.#stop.abort();
+    clearInterval(this.#ticker);
+    clearTimeout(this.#settling);
+    this.#watch?.close();
+    await this.#running;
+    this.#cache?.close();
+    this.#journal.close();
+  }
+
+  /** Resolves when nothing is waiting to be done. */
+  async settled(): Promise<void> {
+    while (this.#running) await this.#running;
+  }
+
+  /** Judges a plan and, when it is accepted, puts it on the disk and begins to carry it out. */
+  accept(plan: PlanEnvelope): Acceptance {
+    const refused = this.#refusedByHold(plan);
+    if (refused) return refused;
+    const verdict = judgePlan(plan, {
+      fleetId: this.#identity?.fleetId ?? null,
+      nodeId: this.#identity?.nodeId ?? null,
+      position: this.position,
+      fragments: this.#cache?.fragments ?? new Map(),
+      maxRemovalShare: this.#policy!.maxRemovalShare,
+    });
+    if (verdict.verdict === "refuse") this.#event("plan.refused", null, verdict.message);
+    if (verdict.verdict === "accept") this.#take(verdict.step);
+    return verdict;
+  }
+
+  /** Reads the policy again (SIGHUP). Null: unreadable. */
+  replacePolicy(policy: Policy | null): void {
+    this.#policy = policy;
+    this.#settleHold();
+    if (this.#hold) this.#event("plan.refused", null, this.#hold.message);
+    this.#everythingAgain();
+    this.#wake();
+  }
+
+  #settleHold(): void {
+    if (!this.#policy)
+      this.#hold = { reason: "policy.unreadable", message: "The policy file cannot be read: nothing is changed" };
+    else if (!this.#cache)
+      this.#hold = { reason: "cache.unreadable", message: "The cached plan cannot be read: the kernel is left as it is" };
+    else this.#hold = null;
+  }
+
+  /** A lost cache is made good by a whole plan only, and by none that forgot most of what the journal says is there. */
+  #refusedByHold(plan: PlanEnvelope): Acceptance | undefined {
+    if (!this.#hold) return undefined;
+    if (this.#hold.reason === "policy.unreadable") {
+      this.#event("plan.refused", null, this.#hold.message);
+      return { verdict: "held", hold: this.#hold };
+    }
+    if (plan.since !== null) return { verdict: "gap" };
+    const isFragmentOfService = ({ kind }: { kind: string }) => kind === "director.service" || kind === "realServer.serve";
+    const planned = plan.fragments.filter(isFragmentOfService).length;
+    const owned = [...this.#ledger.keys()].filter((key) => key.startsWith("ipvsService ") || key.includes(" account:")).length;
+    if (owned > 3 && owned - planned > owned * this.#policy!.maxRemovalShare && !plan.allowMassRemoval) {
+      const message = `The cached plan is lost, and the new one has ${planned} services where the journal knows ${owned}`;
+      this.#event("plan.refused", null, message);
+      return { verdict: "refuse", reason: "plan.massRemoval", message };
+    }
+    const identity = this.#identity;
+    if (plan.observeOnly || (identity && (plan.fleetId !== identity.fleetId || plan.nodeId !== identity.nodeId)))
+      return undefined;
+    this.#cache = this.#replaceCache();
+    this.#settleHold();
+    this.#everythingAgain();
+    return undefined;
+  }
+
+  #take(step: PlanStep): void {
+    this.#cache!.accept(step);
+    for (const { id } of step.fragments) this.#work.fragments.add(id);
+    for (const id of step.tombstones) this.#work.fragments.add(id);
+    this.#wake();
+  }
+
+  #everythingAgain(): void {
+    this.#work.everything = true;
+    for (const id of this.#cache?.fragments.keys() ?? []) this.#work.fragments.add(id);
+  }
+
+  #wake(): void {
+    if (this.#running || this.#stop.signal.aborted) return;
+    this.#running = this.#drain().finally(() => {
+      this.#running = null;
+    });
+  }
+
+  async #drain(): Promise<void> {
+    for (let failures = 0; !this.#stop.signal.aborted && !isIdle(this.#work); ) {
+      const work = this.#work;
+      this.#work = noWork();
+      try {
+        await this.#pass(work);
+        failures = 0;
+        this.#kernelTrouble = null;
+      } catch (error) {
+        const reason = reasonOf(error);
+        this.#log.error("A pass could not be carried out", { reason });
+        if (this.#kernelTrouble !== reason) this.#event("action.failed", null, reason);
+        this.#kernelTrouble = reason;
+        this.#putBack(work);
+        this.#onChange();
+        const wait = Math.min(this.#times.retryMostMs, this.#times.retryFirstMs * 2 ** Math.min(failures++, 10));
+        await sleep(wait, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  #putBack(work: Work): void {
+    this.#work.facts ||= work.facts;
+    this.#work.everything ||= work.everything;
+    for (const id of work.fragments) this.#work.fragments.add(id);
+    for (const key of work.keys) this.#work.keys.add(key);
+  }
+
+  async #pass(work: Work): Promise<void> {
+    const position = this.position;
+    if (work.facts || !this.#facts) await this.#readFacts(work);
+    if (this.#hold) return this.#onChange();
+    const keys = new Set(work.keys);
+    for (const id of work.fragments) this.#resolve(id, keys);
+    const reportOn = [...work.fragments].filter((id) => this.#desired.fragment(id));
+
+    const began = performance.now();
+    const result = await runPass({
+      kernel: this.#kernel,
+      journal: this.#journal,
+      ledger: this.#ledger,
+      desired: this.#desired,
+      outcomes: this.#outcomes,
+      keys: work.everything ? this.#everyKey() : keys,
+      fragments: reportOn,
+    });
+    this.#passes++;
+    if (work.everything) {
+      this.#foreign = result.foreign;
+      this.#nextAudit = performance.now() + Math.max(this.#times.auditMs, 100 * (performance.now() - began));
+      this.#tableVersion++;
+    }
+    this.#learn(result);
+    // A controller takes "reached" as leave to go on elsewhere: what could not be removed is not reached.
+    const isLeftOver = result.steps.some(({ step, result: { ok } }) => !ok && (step.op === "delete" || step.op === "restore"));
+    if (isLeftOver) this.#nextAudit = Math.min(this.#nextAudit, performance.now() + this.#times.retryFirstMs);
+    else if (!this.#leftOver || work.everything) this.#reached = position;
+    this.#leftOver = isLeftOver || (this.#leftOver && !work.everything);
+    if (work.fragments.size > 0 || result.steps.length > 0) {
+      this.#tableVersion++;
+      this.#log.info("pass", {
+        fragments: work.fragments.size,
+        steps: result.steps.length,
+        failed: result.steps.filter((step) => !step.result.ok).length,
+        ms: Math.round(performance.now() - began),
+      });
+    }
+    this.#onChange();
+  }
+
+  /**
+   * Everything, except that nothing is removed while a fragment is not understood and was not in this run: what is there may be its.
+   */
+  #everyKey(): Iterable<string> | "all" {
+    for (const id of this.#blocked.keys()) if (!this.#desired.fragment(id)) return [...this.#desired.keys()];
+    return "all";
+  }
+
+  async #readFacts(work: Work): Promise<void> {
+    const facts = await this.#kernel.facts();
+    const text = JSON.stringify(facts);
+    if (text === this.#factsText) return;
+    this.#facts = facts;
+    this.#factsText = text;
+    for (const id of this.#cache?.fragments.keys() ?? []) work.fragments.add(id);
+  }
+
+  /** Brings `desired` in line with a fragment of the plan, and adds the keys that concerns. */
+  #resolve(id: string, keys: Set<string>): void {
+    const raw = this.#cache?.fragments.get(id);
+    if (!raw) {
+      for (const key of this.#desired.remove(id)) keys.add(key);
+      this.#parsed.delete(id);
+      this.#blocked.delete(id);
+      this.#retries.delete(id);
+      if (this.#states.delete(id)) this.#changed.add(id);
+      return;
+    }
+    const known = this.#parsed.get(id);
+    const fragment = known?.hash === raw.hash && known.generation === raw.generation ? known : this.#parse(raw);
+    if (!fragment) return;
+    try {
+      const resources = resolveFragment(fragment, this.#facts!);
+      const refusal = policyRefusal(this.#policy!, fragment.vip, resources);
+      if (refusal) {
+        this.#block(raw, "failed", "policy.refused", refusal);
+        return;
+      }
+      this.#parsed.set(id, fragment);
+      this.#blocked.delete(id);
+      for (const key of this.#desired.replace(id, fragment.hash, resources)) keys.add(key);
+    } catch (error) {
+      if (!(error instanceof ResolveError)) throw error;
+      this.#block(raw, "failed", error.reason, error.message);
+    }
+  }
+
+  #parse(raw: RawFragment): Fragment | undefined {
+    const result = Fragment.safeParse(raw);
+    if (result.success) return result.data;
+    const isKnown = Fragment.options.some((option) => option.shape.kind.value === raw.kind);
+    if (!isKnown)
+      this.#block(raw, "unsupported", "fragment.unknownKind", `This agent does not know fragments of kind ${raw.kind}`);
+    else {
+      const [issue] = result.error.issues;
+      this.#block(raw, "failed", "fragment.invalid", `${issue?.path.join(".")}: ${issue?.message}`);
+    }
+    return undefined;
+  }
+
+  #block(raw: RawFragment, state: FragmentState["state"], reason: string, message: string): void {
+    const blocked: FragmentState = { id: raw.id, hash: raw.hash, state, reason, message };
+    this.#blocked.set(raw.id, blocked);
+    this.#setState(blocked);
+  }
+
+  #setState(state: FragmentState): void {
+    const before = this.#states.get(state.id);
+    if (before && before.state === state.state && before.hash === state.hash && before.message === state.message) return;
+    this.#states.set(state.id, state);
+    this.#changed.add(state.id);
+    if (state.state === "applied" || (before?.state === state.state && before.reason === state.reason)) return;
+    const message = state.message ?? state.reason ?? state.state;
+    if (state.reason === "vip.heldElsewhere") this.#event("vip.heldElsewhere", state.id, message);
+    else if (state.state === "conflict") this.#event("plan.conflict", state.id, message);
+    else if (state.state === "failed" || state.state === "unsupported") this.#event("action.failed", state.id, message);
+  }
+
+  #learn(result: PassResult): void {
+    for (const state of result.states) {
+      if (this.#blocked.has(state.id)) continue;
+      this.#setState(state);
+      this.#scheduleRetry(state);
+    }
+    for (const { key, observed, isRepaired } of result.drift) {
+      const what = observed ? "was changed from outside" : "was removed from outside";
+      if (isRepaired) this.#event("drift.repaired", key, `${key} ${what} and was put right`);
+      else this.#event("drift.found", key, `${key} ${what} and could not be put right`);
+    }
+  }
+
+  #scheduleRetry(state: FragmentState): void {
+    if (state.state === "applied") {
+      this.#retries.delete(state.id);
+      return;
+    }
+    const failures = (this.#retries.get(state.id)?.failures ?? 0) + 1;
+    const wait =
+      state.reason === "vip.heldElsewhere"
+        ? this.#times.heldElsewhereMs
+        : Math.min(this.#times.retryMostMs, this.#times.retryFirstMs * 2 ** Math.min(failures - 1, 10));
+    this.#retries.set(state.id, { failures, at: performance.now() + wait });
+  }
+
+  #event(kind: AgentEvent["kind"], key: string | null, message: string): void {
+    this.#events.push({ at: new Date().toISOString(), kind, key, message });
+    if (this.#events.length > mostEvents) this.#events.shift();
+    if (kind !== "agent.started") this.#log.warn(message, { kind, ...(key === null ? {} : { key }) });
+  }
+
+  #onKernelEvent({ scope, keys }: KernelEvent): void {
+    this.#work.facts = true;
+    const kinds = scope === "link" ? ["link", "linkState", "address"] : scope === "address" ? ["address"] : [];
+    const concerned =
+      keys.length > 0 ? keys : [...this.#desired.keys()].filter((key) => kinds.some((kind) => key.startsWith(`${kind} `)));
+    for (const key of concerned) if (this.#desired.get(key)) this.#work.keys.add(key);
+    this.#settling ??= setTimeout(() => {
+      this.#settling = undefined;
+      this.#wake();
+    }, this.#times.settleMs);
+  }
+
+  /** The slow beat: retries that are due, one slice of the sweep, interface settings (the kernel announces none of arp_*), housekeeping. */
+  #tick(): void {
+    if (this.#hold || this.#stop.signal.aborted) return;
+    const now = performance.now();
+    for (const [id, retry] of this.#retries) {
+      if (retry.at > now) continue;
+      retry.at = Number.POSITIVE_INFINITY;
+      this.#work.fragments.add(id);
+    }
+    if (!this.#running) {
+      if (now >= this.#nextAudit) this.#work.everything = true;
+      if (this.#slices.length === 0) this.#cutSlices();
+      for (const key of [...(this.#slices.pop() ?? []), ...this.#polledSysctls]) this.#work.keys.add(key);
+      this.#cache?.compact();
+      this.#journal.compact(this.#ledger);
+    }
+    this.#wake();
+  }
+
+  /** Contiguous, since a service and its destinations follow one another and are read together. Rules are read all at once in any case. */
+  #cutSlices(): void {
+    const keys = [...this.#desired.keys()];
+    this.#polledSysctls = keys.filter((key) => key.startsWith("sysctl "));
+    const rest = keys.filter((key) => !key.startsWith("sysctl ") && !key.startsWith("filterRule "));
+    const size = Math.max(1, Math.ceil(rest.length / (this.#times.sweepRounds - 1)));
+    this.#slices = [keys.filter((key) => key.startsWith("filterRule "))];
+    for (let start = 0; start < rest.length; start += size) this.#slices.push(rest.slice(start, start + size));
+  }
+}

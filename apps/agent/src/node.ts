@@ -1,0 +1,98 @@
+import { renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { createKernel } from "@trigon/kernel";
+import { type Kernel, Ledger } from "@trigon/reconciler";
+import { type Log, reasonOf } from "./log.ts";
+import { type LoopTimes, NodeLoop } from "./loop.ts";
+import type { AgentPaths } from "./paths.ts";
+import { readIdentity } from "./state/identity.ts";
+import { JournalFile } from "./state/journal-file.ts";
+import { PlanCache } from "./state/plan-cache.ts";
+import { type Policy, readPolicy } from "./state/policy.ts";
+
+export interface Node {
+  loop: NodeLoop;
+  kernel: Kernel;
+  ledger: Ledger;
+  close(): Promise<void>;
+}
+
+/** Addresses and devices that Trigon itself made are no facts: facts describe the machine as found. */
+function isMadeByUs(ledger: () => Ledger | undefined) {
+  return (key: string) => ledger()?.owns(key) ?? false;
+}
+
+/** Puts the loop together from what is on the disk. The caller holds the lock. `kernel` is given in tests. */
+export async function openNode(options: {
+  paths: AgentPaths;
+  log: Log;
+  onChange(): void;
+  kernel?: Kernel;
+  times?: LoopTimes;
+}): Promise<Node> {
+  const { paths, log, onChange, times } = options;
+  let ledger: Ledger | undefined;
+  const kernel = options.kernel ?? createKernel({ isOurs: isMadeByUs(() => ledger) });
+  const { journal, entries, damaged } = JournalFile.open(paths.journal);
+  if (damaged > 0)
+    log.error("The journal is damaged: what these lines claimed is not known to be Trigon's any more", { damaged });
+  const { bootId } = await kernel.facts();
+  const owned = new Ledger(bootId, entries);
+  ledger = owned;
+  const identity = readIdentity(paths.state)?.enrollment ?? null;
+  const loop = new NodeLoop({
+    kernel,
+    cache: openCache(paths.state, log),
+    replaceCache: () => {
+      setUnreadableAside(paths.state);
+      return PlanCache.open(paths.state);
+    },
+    journal,
+    ledger: owned,
+    policy: openPolicy(paths.policy, log),
+    identity,
+    log,
+    onChange,
+    ...(times ? { times } : {}),
+  });
+  return {
+    loop,
+    kernel,
+    ledger: owned,
+    async close() {
+      await loop.stop();
+      await kernel.close();
+    },
+  };
+}
+
+export function openPolicy(path: string, log: Log): Policy | null {
+  try {
+    return readPolicy(path);
+  } catch (error) {
+    log.error("The policy cannot be read: nothing is changed", { reason: reasonOf(error) });
+    return null;
+  }
+}
+
+function openCache(directory: string, log: Log): PlanCache | null {
+  try {
+    return PlanCache.open(directory);
+  } catch (error) {
+    log.error("The cached plan cannot be read: the kernel is left as it is", { reason: reasonOf(error) });
+    return null;
+  }
+}
+
+/** Kept for whoever wants to know what happened. */
+function setUnreadableAside(directory: string): void {
+  for (const name of ["plan.json", "plan.log"]) {
+    const path = join(directory, name);
+    rmSync(`${path}.unreadable`, { force: true });
+    try {
+      renameSync(path, `${path}.unreadable`);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    }
+  }
+}

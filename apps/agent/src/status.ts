@@ -1,0 +1,33 @@
+import type { FragmentState, TableRow } from "@trigon/model";
+import type { LinkState } from "./link/controller-link.ts";
+import type { Hold, NodeLoop } from "./loop.ts";
+import type { PlanPosition } from "./state/plan-cache.ts";
+import { tableOf } from "./table.ts";
+import { agentVersion } from "./version.ts";
+
+/** What `trigon-agent status` prints. */
+export interface AgentStatus {
+  version: string;
+  running: boolean;
+  name: string | null;
+  /** Null: not enrolled, or not running. */
+  controller: { state: LinkState; reason: string | null; url: string } | null;
+  hold: Hold | null;
+  position: PlanPosition | null;
+  fragments: FragmentState[];
+  table: { rows: TableRow[]; total: number };
+}
+
+export function statusOf(options: { loop: NodeLoop; link: AgentStatus["controller"]; name: string | null }): AgentStatus {
+  const { loop, link, name } = options;
+  return {
+    version: agentVersion,
+    running: true,
+    name,
+    controller: link,
+    hold: loop.hold,
+    position: loop.position,
+    fragments: [...loop.states.values()],
+    table: tableOf(loop, Number.POSITIVE_INFINITY),
+  };
+}
