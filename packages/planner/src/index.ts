@@ -1,5 +1,12 @@
+export * from "./endpoints.ts";
+export * from "./explain.ts";
+export * from "./fleet.ts";
+export * from "./gates.ts";
 export * from "./hash.ts";
+export * from "./lint.ts";
 export * from "./network.ts";
+export * from "./plan-fragments.ts";
 export { tunnelAddress, tunnelName } from "./real-server.ts";
 export * from "./resolve.ts";
 export * from "./resolve-error.ts";
+export * from "./validate.ts";
