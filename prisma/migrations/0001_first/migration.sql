@@ -11,6 +11,7 @@ CREATE TABLE "fleet" (
     "allowMassRemovalUntil" TIMESTAMP(3),
     "highestReported" INTEGER,
     "nextNodeIndex" INTEGER NOT NULL DEFAULT 1,
+    "prunedThrough" INTEGER NOT NULL DEFAULT 0,
     "createdAt" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
 
     CONSTRAINT "fleet_pkey" PRIMARY KEY ("id")
@@ -170,6 +171,7 @@ CREATE TABLE "nodeReport" (
     "nodeId" TEXT NOT NULL,
     "bootId" TEXT NOT NULL,
     "runId" TEXT NOT NULL,
+    "runs" TEXT[],
     "pass" INTEGER NOT NULL,
     "epoch" INTEGER NOT NULL,
     "generation" INTEGER NOT NULL,
@@ -178,9 +180,17 @@ CREATE TABLE "nodeReport" (
     "events" JSONB NOT NULL,
     "at" TIMESTAMP(3) NOT NULL,
     "receivedAt" TIMESTAMP(3) NOT NULL,
-    "lastSeenAt" TIMESTAMP(3) NOT NULL,
 
     CONSTRAINT "nodeReport_pkey" PRIMARY KEY ("nodeId")
+);
+
+-- CreateTable
+CREATE TABLE "nodePresence" (
+    "nodeId" TEXT NOT NULL,
+    "lastSeenAt" TIMESTAMP(3) NOT NULL,
+    "connectedUntil" TIMESTAMP(3) NOT NULL,
+
+    CONSTRAINT "nodePresence_pkey" PRIMARY KEY ("nodeId")
 );
 
 -- CreateTable
@@ -388,7 +398,7 @@ CREATE INDEX "enrollmentToken_createdAt_idx" ON "enrollmentToken"("createdAt");
 CREATE INDEX "nodeReport_receivedAt_idx" ON "nodeReport"("receivedAt");
 
 -- CreateIndex
-CREATE INDEX "nodeReport_lastSeenAt_idx" ON "nodeReport"("lastSeenAt");
+CREATE INDEX "nodePresence_connectedUntil_idx" ON "nodePresence"("connectedUntil");
 
 -- CreateIndex
 CREATE INDEX "nodeFragment_nodeId_receivedAt_idx" ON "nodeFragment"("nodeId", "receivedAt");
@@ -440,6 +450,9 @@ ALTER TABLE "changeOutcome" ADD CONSTRAINT "changeOutcome_changeId_fkey" FOREIGN
 
 -- AddForeignKey
 ALTER TABLE "nodeReport" ADD CONSTRAINT "nodeReport_nodeId_fkey" FOREIGN KEY ("nodeId") REFERENCES "node"("id") ON DELETE CASCADE ON UPDATE CASCADE;
+
+-- AddForeignKey
+ALTER TABLE "nodePresence" ADD CONSTRAINT "nodePresence_nodeId_fkey" FOREIGN KEY ("nodeId") REFERENCES "node"("id") ON DELETE CASCADE ON UPDATE CASCADE;
 
 -- AddForeignKey
 ALTER TABLE "nodeFragment" ADD CONSTRAINT "nodeFragment_nodeId_fkey" FOREIGN KEY ("nodeId") REFERENCES "node"("id") ON DELETE CASCADE ON UPDATE CASCADE;

@@ -1,0 +1,214 @@
+import type { Database, Prisma } from "@trigon/db";
+import type { AgentCounters, Counters, ServiceCountersView } from "@trigon/model";
+import type { FleetState } from "./fleet-state.ts";
+
+interface Sample {
+  counters: AgentCounters;
+  at: number;
+}
+interface Pair {
+  latest: Sample;
+  previous: Sample | null;
+}
+
+export interface CountersOptions {
+  db: Database;
+  now: () => number;
+}
+
+/** A node's samples are written at most this often; what this replica heard itself is always newest in memory. */
+const saveMs = 4_000;
+/** How often a reader makes this replica look for what others heard. */
+const lookMs = 1_500;
+/** A sample older than this says nothing of now. */
+const staleMs = 30_000;
+
+const none: Counters = { connections: 0, inPackets: 0, outPackets: 0, inBytes: 0, outBytes: 0 };
+const noRates = { connectionsPerSecond: null, inBytesPerSecond: null, outBytesPerSecond: null };
+
+/** The nodes' two newest counter samples, and views of them by service. Counters never wake anything. */
+export class CounterStore {
+  readonly #options: CountersOptions;
+  readonly #pairs = new Map<string, Pair>();
+  readonly #savedAt = new Map<string, number>();
+  #lookedAt = 0;
+
+  constructor(options: CountersOptions) {
+    this.#options = options;
+  }
+
+  /** A sample as a node sent it; the node's clock is not trusted for rates. */
+  async accept(nodeId: string, counters: AgentCounters): Promise<void> {
+    const { db, now } = this.#options;
+    const latest = { counters, at: now() };
+    const previous = this.#pairs.get(nodeId)?.latest ?? null;
+    this.#pairs.set(nodeId, { latest, previous });
+    if (now() - (this.#savedAt.get(nodeId) ?? 0) < saveMs) return;
+    this.#savedAt.set(nodeId, now());
+    const data = {
+      latest: counters as unknown as Prisma.InputJsonValue,
+      latestAt: new Date(latest.at),
+      previous: (previous?.counters as unknown as Prisma.InputJsonValue) ?? undefined,
+      previousAt: previous ? new Date(previous.at) : null,
+    };
+    await db.prisma.nodeCounters.upsert({ where: { nodeId }, create: { nodeId, ...data }, update: data });
+  }
+
+  /** Takes in what other replicas heard. */
+  async look(): Promise<void> {
+    const { db, now } = this.#options;
+    if (now() - this.#lookedAt < lookMs) return;
+    const since = new Date(this.#lookedAt === 0 ? 0 : this.#lookedAt - 2 * saveMs);
+    this.#lookedAt = now();
+    const heads = await db.prisma.nodeCounters.findMany({
+      where: { latestAt: { gt: since } },
+      select: { nodeId: true, latestAt: true },
+    });
+    const foreign = heads.filter(({ nodeId, latestAt }) => (this.#pairs.get(nodeId)?.latest.at ?? 0) < latestAt.getTime());
+    if (foreign.length === 0) return;
+    const rows = await db.prisma.nodeCounters.findMany({ where: { nodeId: { in: foreign.map(({ nodeId }) => nodeId) } } });
+    for (const row of rows) {
+      const mine = this.#pairs.get(row.nodeId);
+      if (mine && mine.latest.at >= row.latestAt.getTime()) continue;
+      this.#pairs.set(row.nodeId, {
+        latest: { counters: row.latest as unknown as AgentCounters, at: row.latestAt.getTime() },
+        previous:
+          row.previous && row.previousAt
+            ? { counters: row.previous as unknown as AgentCounters, at: row.previousAt.getTime() }
+            : null,
+      });
+    }
+  }
+
+  /** The counters of these services (all, when undefined). `nodeOf` names the enrolled node that owns a real server. */
+  views(
+    state: FleetState,
+    serviceIds: readonly string[] | undefined,
+    nodeOf: (realServer: { rip: string; nodeId: string | null }) => string | undefined,
+  ): ServiceCountersView[] {
+    const wanted = new Set(serviceIds ?? state.liveServices().map(({ id }) => id));
+    const samples = this.#samplesByService();
+    return [...wanted].flatMap((serviceId) => {
+      const service = state.services.get(serviceId);
+      if (!service || service.deletedAt) return [];
+      return [this.#view(serviceId, service.spec.realServers, samples.get(serviceId) ?? emptyParts(), nodeOf)];
+    });
+  }
+
+  #samplesByService(): Map<string, Parts> {
+    const parts = new Map<string, Parts>();
+    const partsOf = (serviceId: string) => {
+      const found = parts.get(serviceId) ?? emptyParts();
+      parts.set(serviceId, found);
+      return found;
+    };
+    for (const [nodeId, pair] of this.#pairs) {
+      if (this.#options.now() - pair.latest.at > staleMs) continue;
+      const before = sameLife(pair) ? pair.previous : null;
+      const seconds = before ? (pair.latest.at - before.at) / 1000 : 0;
+      const oldServices = new Map(before?.counters.services.map((service) => [service.serviceId, service]));
+      for (const service of pair.latest.counters.services) {
+        partsOf(service.serviceId).director.push({
+          at: pair.latest.at,
+          now: service,
+          before: oldServices.get(service.serviceId),
+          seconds,
+        });
+      }
+      const oldReplies = new Map(before?.counters.replies.map((reply) => [reply.serviceId, reply.bytes]));
+      for (const { serviceId, bytes } of pair.latest.counters.replies) {
+        partsOf(serviceId).replies.set(nodeId, { bytes, perSecond: rate(bytes, oldReplies.get(serviceId), seconds) });
+      }
+    }
+    return parts;
+  }
+
+  #view(
+    serviceId: string,
+    realServers: readonly { id: string; rip: string; nodeId: string | null }[],
+    { director, replies }: Parts,
+    nodeOf: (realServer: { rip: string; nodeId: string | null }) => string | undefined,
+  ): ServiceCountersView {
+    const owners = realServers.map((server) => nodeOf(server));
+    return {
+      serviceId,
+      at: director.length === 0 ? null : new Date(Math.max(...director.map(({ at }) => at))).toISOString(),
+      totals: sum(director.map(({ now }) => now.counters)),
+      rates: addRates(director.map(({ now, before, seconds }) => rates(now.counters, before?.counters, seconds))),
+      replyBytes: total([...replies.values()].map(({ bytes }) => bytes)),
+      replyBytesPerSecond: total([...replies.values()].map(({ perSecond }) => perSecond)),
+      realServers: realServers.map(({ id }, at) => {
+        const owner = owners[at];
+        const found = director.flatMap(({ now, before, seconds }) => {
+          const destination = now.destinations.find((one) => one.realServerId === id);
+          return destination ? [{ destination, old: before?.destinations.find((one) => one.realServerId === id), seconds }] : [];
+        });
+        // A node that serves it on several addresses sends one figure for all: it belongs to none of them alone.
+        const reply = owner && owners.filter((one) => one === owner).length === 1 ? replies.get(owner) : undefined;
+        return {
+          realServerId: id,
+          active: found.reduce((all, { destination }) => all + destination.active, 0),
+          inactive: found.reduce((all, { destination }) => all + destination.inactive, 0),
+          weight: found[0]?.destination.weight ?? null,
+          totals: sum(found.map(({ destination }) => destination.counters)),
+          rates: addRates(found.map(({ destination, old, seconds }) => rates(destination.counters, old?.counters, seconds))),
+          replyBytes: reply?.bytes ?? null,
+          replyBytesPerSecond: reply?.perSecond ?? null,
+        };
+      }),
+    };
+  }
+}
+
+interface Parts {
+  director: {
+    at: number;
+    now: AgentCounters["services"][number];
+    before: AgentCounters["services"][number] | undefined;
+    seconds: number;
+  }[];
+  replies: Map<string, { bytes: number; perSecond: number | null }>;
+}
+const emptyParts = (): Parts => ({ director: [], replies: new Map() });
+
+function sameLife({ latest, previous }: Pair): boolean {
+  return previous?.counters.bootId === latest.counters.bootId && previous.counters.runId === latest.counters.runId;
+}
+
+/** Per second; null without an earlier value, or when the counter went back because its object was made anew. */
+function rate(now: number, before: number | undefined, seconds: number): number | null {
+  return before === undefined || seconds <= 0 || now < before ? null : (now - before) / seconds;
+}
+
+function rates(now: Counters, before: Counters | undefined, seconds: number): ServiceCountersView["rates"] {
+  return {
+    connectionsPerSecond: rate(now.connections, before?.connections, seconds),
+    inBytesPerSecond: rate(now.inBytes, before?.inBytes, seconds),
+    outBytesPerSecond: rate(now.outBytes, before?.outBytes, seconds),
+  };
+}
+
+function total(values: readonly (number | null)[]): number | null {
+  const known = values.filter((value) => value !== null);
+  return known.length === 0 ? null : known.reduce((all, value) => all + value, 0);
+}
+
+function addRates(parts: readonly ServiceCountersView["rates"][]): ServiceCountersView["rates"] {
+  if (parts.length === 0) return noRates;
+  return {
+    connectionsPerSecond: total(parts.map((part) => part.connectionsPerSecond)),
+    inBytesPerSecond: total(parts.map((part) => part.inBytesPerSecond)),
+    outBytesPerSecond: total(parts.map((part) => part.outBytesPerSecond)),
+  };
+}
+
+function sum(all: readonly Counters[]): Counters {
+  const add = (a: Counters, b: Counters): Counters => ({
+    connections: a.connections + b.connections,
+    inPackets: a.inPackets + b.inPackets,
+    outPackets: a.outPackets + b.outPackets,
+    inBytes: a.inBytes + b.inBytes,
+    outBytes: a.outBytes + b.outBytes,
+  });
+  return all.reduce(add, none);
+}

@@ -1,0 +1,152 @@
+import { Prisma, type Transaction } from "@trigon/db";
+import type { Facts, NodeRole, NodeState, VirtualServiceSpec } from "@trigon/model";
+import type { z } from "zod";
+
+/** The configuration as the database holds it, read in one statement so that it is of one moment. */
+export interface FleetRows {
+  fleet: StoredFleet;
+  groups: StoredGroup[];
+  nodes: StoredNode[];
+  vips: StoredVip[];
+  services: StoredService[];
+}
+
+export interface StoredFleet {
+  id: string;
+  epoch: number;
+  sequence: number;
+  observeOnly: boolean;
+  allowMassRemovalUntil: Date | null;
+  highestReported: number | null;
+  prunedThrough: number;
+}
+
+export interface StoredGroup {
+  id: string;
+  name: string;
+  mode: "single";
+  activeNodeId: string | null;
+  releasingNodeId: string | null;
+  releasingSequence: number | null;
+  revision: number;
+  sequence: number;
+  deletedAt: Date | null;
+}
+
+export interface StoredNode {
+  id: string;
+  name: string;
+  role: NodeRole;
+  directorGroupId: string | null;
+  index: number;
+  state: z.infer<typeof NodeState>;
+  certSerial: string | null;
+  certExpiresAt: Date | null;
+  facts: Facts | null;
+  machineId: string | null;
+  agentVersion: string | null;
+  revision: number;
+  sequence: number;
+  enrolledAt: Date;
+}
+
+export interface StoredVip {
+  address: string;
+  directorGroupId: string;
+  sequence: number;
+  deletedAt: Date | null;
+}
+
+export interface StoredGate {
+  serviceId: string;
+  realServerId: string;
+  directorNodeId: string;
+  state: "waiting" | "open" | "releasing";
+  fingerprint: string;
+  detail: Record<string, unknown>;
+  since: Date;
+  deadlineAt: Date | null;
+}
+
+/** A spec as it is stored: with its group, and an id on every real server. */
+export type StoredSpec = Omit<VirtualServiceSpec, "directorGroupId" | "realServers"> & {
+  directorGroupId: string;
+  realServers: (VirtualServiceSpec["realServers"][number] & { id: string })[];
+};
+
+export interface StoredService {
+  id: string;
+  spec: StoredSpec;
+  revision: number;
+  sequence: number;
+  createdAt: Date;
+  updatedAt: Date;
+  deletedAt: Date | null;
+  gates: StoredGate[];
+}
+
+type Raw = Record<string, unknown>;
+const date = (value: unknown) => new Date(`${value as string}Z`); // columns are UTC without a zone
+const dateOrNull = (value: unknown) => (value === null ? null : date(value));
+
+/** Every row that changed after `sequence`, and the fleet's own; a service comes whole with its real servers and gates. */
+export async function readFleet(tx: Pick<Transaction, "$queryRaw">, sequence: number): Promise<FleetRows> {
+  const [answer] = await tx.$queryRaw<[{ rows: Record<string, Raw[]> & { fleet: Raw } }]>(Prisma.sql`
+    SELECT json_build_object(
+      'fleet', (SELECT row_to_json(f) FROM fleet f),
+      'groups', (SELECT coalesce(json_agg(g), '[]') FROM "directorGroup" g WHERE g.sequence > ${sequence}),
+      'nodes', (SELECT coalesce(json_agg(n), '[]') FROM node n WHERE n.sequence > ${sequence}),
+      'vips', (SELECT coalesce(json_agg(v), '[]') FROM vip v WHERE v.sequence > ${sequence}),
+      'services', (SELECT coalesce(json_agg(s ORDER BY s.sequence), '[]') FROM (
+        SELECT service.*,
+          (SELECT coalesce(json_agg(r ORDER BY r.position), '[]') FROM "realServer" r WHERE r."serviceId" = service.id) AS "realServers",
+          (SELECT coalesce(json_agg(g), '[]') FROM gate g WHERE g."serviceId" = service.id) AS gates
+        FROM "virtualService" service WHERE service.sequence > ${sequence}) s)
+    ) AS rows`);
+  const { rows } = answer;
+  return {
+    fleet: { ...(rows.fleet as unknown as StoredFleet), allowMassRemovalUntil: dateOrNull(rows.fleet.allowMassRemovalUntil) },
+    groups: (rows.groups ?? []).map((row) => ({ ...(row as unknown as StoredGroup), deletedAt: dateOrNull(row.deletedAt) })),
+    nodes: (rows.nodes ?? []).map((row) => ({
+      ...(row as unknown as StoredNode),
+      certExpiresAt: dateOrNull(row.certExpiresAt),
+      enrolledAt: date(row.enrolledAt),
+    })),
+    vips: (rows.vips ?? []).map((row) => ({ ...(row as unknown as StoredVip), deletedAt: dateOrNull(row.deletedAt) })),
+    services: (rows.services ?? []).map(serviceOf),
+  };
+}
+
+function serviceOf(row: Raw): StoredService {
+  const realServers = (row.realServers as Raw[]).map(({ serviceId: _serviceId, position: _position, ...spec }) => spec);
+  return {
+    id: row.id as string,
+    spec: { ...(row.spec as StoredSpec), realServers: realServers as StoredSpec["realServers"] },
+    revision: row.revision as number,
+    sequence: row.sequence as number,
+    createdAt: date(row.createdAt),
+    updatedAt: date(row.updatedAt),
+    deletedAt: dateOrNull(row.deletedAt),
+    gates: (row.gates as Raw[]).map((gate) => ({
+      ...(gate as unknown as StoredGate),
+      since: date(gate.since),
+      deadlineAt: dateOrNull(gate.deadlineAt),
+    })),
+  };
+}
+
+/** The spec's own row and those of its real servers. */
+export function rowsOf(serviceId: string, spec: StoredSpec) {
+  const { realServers, ...rest } = spec;
+  return {
+    columns: {
+      name: spec.name,
+      directorGroupId: spec.directorGroupId,
+      vip: spec.vip,
+      protocol: spec.protocol,
+      port: spec.port,
+      spec: rest as unknown as Prisma.InputJsonValue,
+    },
+    realServers: realServers.map((server, position) => ({ ...server, serviceId, position })),
+  };
+}
