@@ -43,8 +43,8 @@ main() {
   check_root
   check_system
   check_downloader
-  check_authority
   check_console
+  check_authority
   check_token
   check_modules
   check_tools
@@ -214,8 +214,10 @@ check_authority() {
   expected=$(json_field caSha256 "$work/token.json")
   actual=$(sed '/-----/d' "$work/ca.pem" | base64 -d 2>/dev/null | sha256sum | cut -d ' ' -f 1)
   if [ -z "$expected" ]; then
+    console=unknown
     fail 17 token 'it cannot be read' 'copy the whole line again from the console'
   elif [ "$expected" != "$actual" ]; then
+    console=unknown
     fail 15 token 'it belongs to another appliance than this script' 'copy the whole line again from the console'
   fi
 }
@@ -385,7 +387,7 @@ check_agent_port() {
       ;;
     *)
       wget --ca-certificate "$work/ca.pem" --tries 1 --timeout 5 -O /dev/null "$AGENT_URL/" </dev/null 2>"$work/error" || true
-      if grep -q 'cannot verify' "$work/error"; then
+      if grep -Eq 'cannot verify|not trusted|known issuer|does not match' "$work/error"; then
         reached=foreign
       elif grep -q connected "$work/error"; then
         reached=yes
