@@ -18,7 +18,7 @@ test("a socket works in a folder too deep for sockaddr_un, and bytes that came w
   const top = mkdtempSync(join(tmpdir(), "lab-deep-"));
   const deep = join(top, "d".repeat(90), "e".repeat(90));
   mkdirSync(deep, { recursive: true });
-  const server = net.createServer((socket) => socket.end("HTTP/1.1 200 OK\r\n\r\nearly"));
+  const server = net.createServer((socket) => socket.resume().end("HTTP/1.1 200 OK\r\n\r\nearly"));
   const { result, release } = withSocketPath(deep, "dial.sock", (path) => new Promise<void>((done) => server.listen(path, done)));
   await result;
   const stream = await dial(deep, "10.0.0.1", 80);
