@@ -6,8 +6,10 @@ apply-run.py ipvsadm RULES VIP PORT COUNT                ipvsadm -R from a file
 apply-run.py keepalived CONF VIP PORT COUNT              keepalived's start, logging off
 apply-run.py keepalived-reload CONF CONF2 VIP PORT COUNT COUNT2   SIGHUP after the file was replaced by CONF2
 apply-run.py floor SENDS VIP PORT COUNT                  prebuilt netlink bytes, one ACK a send (run by node floor-send.mjs)
-The clock starts when the subject is started (keepalived, ipvsadm), told (SIGHUP) or has its bytes in memory (floor)."""
-import importlib.util, json, os, signal, subprocess, sys, tempfile, time
+apply-run.py agent AGENT PLAN VIP PORT COUNT [CHANGE COUNT2 [CHANGE COUNT3 …]]   the shipped agent, running; plans handed to its control socket
+The clock starts when the subject is started (keepalived, ipvsadm), told (SIGHUP) has its bytes in memory (floor), or is about to
+be sent the plan (agent: so reading, judging, caching and journalling it all count). "changesMs" are the later plans, one real server more each."""
+import importlib.util, json, os, signal, socket, subprocess, sys, tempfile, time
 
 here = os.path.dirname(os.path.abspath(__file__))
 spec = importlib.util.spec_from_file_location("ipvs_poller", os.path.join(here, "ipvs-poller.py"))
@@ -17,6 +19,7 @@ spec.loader.exec_module(poller_module)
 subject, arguments = sys.argv[1], sys.argv[2:]
 quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 poller = poller_module.Poller()
+changes_ms = []
 
 
 def seen(vip, port, count):
@@ -80,6 +83,40 @@ elif subject == "floor":
     done = seen(vip, port, count)
     process.wait()
     held = rules()
+elif subject == "agent":
+    agent, path, vip, port, count, *changes = arguments
+    state = tempfile.mkdtemp()
+    environment = dict(os.environ, TRIGON_STATE=state, TRIGON_POLICY=os.path.join(state, "policy.yaml"))
+    log = open(os.path.join(state, "log"), "w")
+    process = subprocess.Popen(["node", agent, "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+    control = os.path.join(state, "agent.sock")
+    deadline = time.monotonic() + 30
+    while not os.path.exists(control):
+        if time.monotonic() > deadline or process.poll() is not None:
+            sys.exit("the agent did not start: " + open(log.name).read())
+        time.sleep(0.02)
+
+    def hand_over(path, count):
+        """Sends a plan and answers how long it took until the poller saw it."""
+        body = open(path, "rb").read()
+        request = b"POST /apply HTTP/1.1\r\nHost: agent\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+        channel = socket.socket(socket.AF_UNIX)
+        channel.connect(control)
+        begun = time.monotonic()
+        channel.sendall(request)
+        took = seen(vip, port, count) - begun
+        answer = channel.makefile("rb").readline()
+        if b" 200 " not in answer:
+            sys.exit("the agent refused the plan: %r" % answer)
+        channel.close()
+        return took
+
+    start = 0.0
+    done = hand_over(path, count)
+    held = rules()
+    changes_ms = [hand_over(changes[i], changes[i + 1]) * 1000 for i in range(0, len(changes), 2)]
+    process.kill()
+    process.wait()
 else:
     sys.exit(__doc__)
-print(json.dumps({"ms": (done - start) * 1000, "rules": held}))
+print(json.dumps({"ms": (done - start) * 1000, "rules": held, "changesMs": changes_ms}))

@@ -10,7 +10,8 @@ const sends = [];
 for (let at = 0; at < bytes.length; ) {
   const size = bytes.readUInt32LE(at);
   const send = bytes.subarray(at + 4, at + 4 + size);
-  for (let message = 0; message < size; message += (send.readUInt32LE(message) + 3) & ~3) send.writeUInt16LE(Number(family), message + 4);
+  for (let message = 0; message < size; message += (send.readUInt32LE(message) + 3) & ~3)
+    send.writeUInt16LE(Number(family), message + 4);
   sends.push(send);
   at += 4 + size;
 }
