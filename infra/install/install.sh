@@ -212,7 +212,7 @@ check_authority() {
   while [ $((${#encoded} % 4)) -ne 0 ]; do encoded="$encoded="; done
   printf '%s' "$encoded" | base64 -d >"$work/token.json" 2>/dev/null || true
   expected=$(json_field caSha256 "$work/token.json")
-  actual=$(sed '/-----/d' "$work/ca.pem" | base64 -d 2>/dev/null | sha256sum | cut -d ' ' -f 1)
+  actual=$(sed -n '1,/-----END/p' "$work/ca.pem" | sed '/-----/d' | base64 -d 2>/dev/null | sha256sum | cut -d ' ' -f 1)
   if [ -z "$expected" ]; then
     console=unknown
     fail 17 token 'it cannot be read' 'copy the whole line again from the console'

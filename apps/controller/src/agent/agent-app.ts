@@ -32,7 +32,10 @@ export interface AgentPort {
   report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
   renew(nodeId: string, csr: string): Promise<z.infer<typeof RenewAnswer>>;
-  connected(nodeId: string, isConnected: boolean): void;
+  /** The node's stream stands, as of now. */
+  seen(nodeId: string): void;
+  /** The node's last stream to this replica ended. */
+  left(nodeId: string): void;
 }
 
 interface AgentEnv {
@@ -83,15 +86,15 @@ export function createAgentApp(options: {
         return false;
       }
     };
-    port.connected(nodeId, true);
     const body = planStream({
       hub,
       nodeId,
       since: Number(c.req.header("last-event-id") ?? -1),
       mayStay: isAdmitted,
       signal: c.req.raw.signal,
+      onAlive: () => port.seen(nodeId),
       onClose: () => {
-        if (!hub.isConnected(nodeId)) port.connected(nodeId, false);
+        if (!hub.isConnected(nodeId)) port.left(nodeId);
       },
     });
     return new Response(body, { headers: { "content-type": "text/event-stream", "cache-control": "no-store" } });

@@ -105,7 +105,8 @@ const port: AgentPort = {
   report: async () => ({ accepted: true, wantFull: false }),
   counters: async () => undefined,
   renew: async () => ({ certificate: "new", ca: "ca" }),
-  connected: () => undefined,
+  seen: () => undefined,
+  left: () => undefined,
 };
 
 beforeAll(async () => {

@@ -6,7 +6,7 @@ function open(hub: PlanHub, since: number, mayStay = () => true) {
   const abort = new AbortController();
   const closed = { count: 0 };
   const onClose = () => void closed.count++;
-  const stream = planStream({ hub, nodeId: "node_a", since, mayStay, signal: abort.signal, onClose });
+  const stream = planStream({ hub, nodeId: "node_a", since, mayStay, signal: abort.signal, onAlive: () => undefined, onClose });
   const reader = stream.getReader();
   const read = async () => {
     const { value, done } = await reader.read();

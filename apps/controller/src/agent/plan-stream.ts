@@ -22,9 +22,11 @@ export function planStream(options: {
   since: number;
   mayStay: () => boolean;
   signal: AbortSignal;
+  /** The stream opened, or its reader took something just now. */
+  onAlive: () => void;
   onClose: () => void;
 }): ReadableStream<Uint8Array> {
-  const { hub, nodeId, mayStay, signal, onClose } = options;
+  const { hub, nodeId, mayStay, signal, onAlive, onClose } = options;
   const follower = hub.follow(nodeId);
   let since = options.since;
   let closed = false;
@@ -38,6 +40,7 @@ export function planStream(options: {
   return new ReadableStream({
     start: (controller) => controller.enqueue(encoder.encode(": connected\n\n")),
     async pull(controller) {
+      onAlive();
       while (!closed) {
         const asked = performance.now();
         const generation = await follower.next(since, pingMs);
