@@ -14,7 +14,7 @@ import {
   unreachable,
 } from "@trigon/model";
 import { interfaceToward } from "./network.ts";
-import { filterRule, module, port, ruleOrder, sysctl, sysctlIfPresent, to } from "./resources.ts";
+import { filterRule, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
 
 /** Kept on every director: a removed real server resets its clients instead of hanging them, and quiescing holds for pinned clients too. */
 const baseline: readonly Resource[] = [
@@ -108,7 +108,8 @@ function routing({ vip, destinations }: DirectorServiceFragment, facts: Facts): 
 
 /** Full NAT is masquerading plus source NAT, and IPVS takes part in netfilter's NAT only with `conntrack` on. */
 function sourceNat(fragment: DirectorServiceFragment): Resource[] {
-  const { vip, port: number, protocol, snatSource, destinations, serviceId } = fragment;
+  const { vip, port: number, protocol, snatSource, destinations } = fragment;
+  const name = ruleSuffix(fragment);
   const fullnat = destinations.filter(({ forwarding }) => forwarding === "fullnat");
   if (fullnat.length === 0) return [];
   const service = [
@@ -134,20 +135,21 @@ function sourceNat(fragment: DirectorServiceFragment): Resource[] {
   // A service that mixes forwardings must rewrite the source of its full NAT real servers only.
   const rules =
     fullnat.length === destinations.length
-      ? [rule(`snat:${serviceId}`, [])]
-      : [...new Set(fullnat.map(({ rip }) => rip))].map((rip) => rule(`snat:${serviceId}:${rip}`, to(rip)));
+      ? [rule(`snat:${name}`, [])]
+      : [...new Set(fullnat.map(({ rip }) => rip))].map((rip) => rule(`snat:${name}:${rip}`, to(rip)));
   return [module("nf_conntrack"), module("xt_ipvs"), sysctl("net/ipv4/vs/conntrack", "1"), ...rules];
 }
 
 /** A director sees one direction only of DR and Tunnel connections: tracked, its stateful firewall would call them invalid. */
-function notrack({ notrack: wanted, serviceId, vip, protocol, port: number, destinations }: DirectorServiceFragment): Resource[] {
+function notrack(fragment: DirectorServiceFragment): Resource[] {
+  const { notrack: wanted, vip, protocol, port: number, destinations } = fragment;
   if (!wanted || destinations.some(({ forwarding }) => isMasqueraded(forwarding))) return [];
   return [
     filterRule({
       family: familyOf(vip),
       table: "raw",
       hook: "PREROUTING",
-      id: `notrack:${serviceId}`,
+      id: `notrack:${ruleSuffix(fragment)}`,
       order: ruleOrder.notrack,
       match: [...to(vip), ...port(protocol, "dport", number), "-j", "CT", "--notrack"],
     }),

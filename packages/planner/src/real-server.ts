@@ -11,7 +11,19 @@ import {
 import { stableHash } from "./hash.ts";
 import { mainAddress, onLinkInterface } from "./network.ts";
 import { ResolveError } from "./resolve-error.ts";
-import { filterRule, from, hostAddress, linkState, module, port, ruleOrder, sysctl, sysctlAtLeast, to } from "./resources.ts";
+import {
+  filterRule,
+  from,
+  hostAddress,
+  linkState,
+  module,
+  port,
+  ruleOrder,
+  ruleSuffix,
+  sysctl,
+  sysctlAtLeast,
+  to,
+} from "./resources.ts";
 
 /** The kernel uses the greater of `all` and the interface's own value, and `lo` is where the VIP lives. */
 const arpSilence: readonly Resource[] = ["all", "lo"].flatMap((name) => [
@@ -54,13 +66,14 @@ function serve(
 }
 
 /** The VIP on `lo`, silent in ARP (IPv6 needs no silence: a neighbour solicitation for an address of `lo` is not answered). */
-function answerForVip({ vip, serviceId, protocol, port: number }: RealServerFragment): Resource[] {
+function answerForVip(fragment: RealServerFragment): Resource[] {
+  const { vip, protocol, port: number } = fragment;
   const family = familyOf(vip);
   const accounting = filterRule({
     family,
     table: "mangle",
     hook: "OUTPUT",
-    id: `account:${serviceId}`,
+    id: `account:${ruleSuffix(fragment)}`,
     order: ruleOrder.account,
     match: [...from(vip), ...port(protocol, "sport", number)],
   });

@@ -60,3 +60,9 @@ export function to(address: string): string[] {
 export function port(protocol: Protocol, side: "sport" | "dport", number: number): string[] {
   return ["-p", protocol, "-m", protocol, `--${side}`, String(number)];
 }
+
+/** Names a fragment's own rules: its service, and for an older front end of that service its number too (`vs_1:2` of `rs:vs_1:2`). */
+export function ruleSuffix({ id, serviceId }: { id: string; serviceId: string }): string {
+  const rest = id.slice(id.indexOf(":") + 1);
+  return rest.startsWith(`${serviceId}:`) ? rest : serviceId;
+}

@@ -114,6 +114,8 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
     }
   }
 
+  // Of equal rank, the last claimed goes first: a forwarding switch is put back after the settings made under it.
+  remove.reverse();
   build.sort((a, b) => buildRank(a.to) - buildRank(b.to));
   remove.sort((a, b) => removeRank(a.from) - removeRank(b.from));
   return { build: [...replaced, ...build], remove, conflicts, released };
