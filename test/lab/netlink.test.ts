@@ -169,12 +169,6 @@ END`);
     expect(await ipvs("getService", { ...service, port: 81 })).toBeUndefined();
   });
 
-  test("a destination that is an address of this host is reported as local", async () => {
-    await ipvs("newService", service);
-    await ipvs("newDestination", service, { ...destination, address: "10.2.0.11" });
-    expect(await ipvs("listDestinations", service)).toMatchObject([{ destination: { forward: "local" } }]);
-  });
-
   describe("refusals", () => {
     beforeEach(async () => {
       await ipvs("newService", service);
@@ -276,7 +270,7 @@ END`);
     await ipvs("newDestination", service, { ...destination, address: "10.2.0.11", forward: "masq" });
     await here.host.sh("ip addr add 192.0.2.10/32 dev lo; curl -s -m 1 http://192.0.2.10/ || true");
     const connections = async () => ((await ipvs("getService", service)) as { stats: { connections: string } }).stats.connections;
-    expect(Number(await connections())).toBeGreaterThan(0);
+    await until("the kernel's two-second estimator", async () => Number(await connections()) > 0);
     expect(await here.host.sh("ipvsadm -Ln --stats")).toMatch(/192\.0\.2\.10:80\s+[1-9]/);
     await ipvs("zero", service);
     expect(await connections()).toBe("0");
@@ -300,9 +294,12 @@ describe("batches", () => {
       expect(lines.some((line) => line.startsWith(`-a -t ${service}:80`) && line.endsWith(`-g -w ${weight}`))).toBe(true);
     const { value: counted, ms: read } = await here.remote.timed("bulk", "count");
     expect(counted).toEqual({ services: 1000, destinations: 10_000 });
-    expect(written).toBeLessThan(5000); // ipvsadm -R takes 2.3 s on a quiet machine, this about 0.1 s
-    expect(read).toBeLessThan(30_000);
-    console.log(`11,000 rules: written in ${written.toFixed(0)} ms, read in ${read.toFixed(0)} ms`);
+    const script = "ipvsadm -Sn >/root/rules; ipvsadm -C; date +%s%N; ipvsadm -R </root/rules; date +%s%N; ipvsadm -Sn | wc -l";
+    const [started, ended, restored] = (await here.host.sh(script)).split("\n").map(Number);
+    expect(restored).toBe(11_000);
+    const ipvsadm = (ended! - started!) / 1e6;
+    console.log(`11,000 rules: ${written.toFixed(0)} ms, read in ${read.toFixed(0)} ms; ipvsadm -R: ${ipvsadm.toFixed(0)} ms`);
+    expect(written).toBeLessThan(ipvsadm);
   });
 
   test("each error is given to its own message, and the messages around it are carried out", async () => {
@@ -456,6 +453,7 @@ describe("rtnetlink", () => {
       ip route add 10.70.0.0/16 via 10.7.0.2; ip rule add fwmark 9 lookup 9 priority 900; ip rule del priority 900; ip link del dum7`);
     const seen: string[] = [];
     await until(
+      "the last notification",
       async () => {
         const changes = await here.remote.call<Record<string, Record<string, unknown>>[]>("monitor", "take");
         for (const { topic, removed, link, address, route: path, rule } of changes) {
@@ -464,7 +462,7 @@ describe("rtnetlink", () => {
         }
         return seen.includes("-link dum7");
       },
-      { timeoutMs: 10_000 },
+      { deadlineMs: 10_000 },
     );
     expect(seen).toEqual(
       expect.arrayContaining([

@@ -39,7 +39,7 @@ export interface IpvsServiceConfig {
 
 export type IpvsService = IpvsServiceId & IpvsServiceConfig;
 
-/** IP_VS_CONN_F_* of <linux/ip_vs.h>, in the order of their numbers. The kernel turns the forward of an address of its own into `local`. */
+/** IP_VS_CONN_F_* of <linux/ip_vs.h>, in the order of their numbers. */
 export const forwardMethods = ["masq", "local", "tunnel", "droute", "bypass"] as const;
 export type ForwardMethod = (typeof forwardMethods)[number];
 /** IP_VS_CONN_F_TUNNEL_TYPE_* of <linux/ip_vs.h>, in the order of their numbers. */
