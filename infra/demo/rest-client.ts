@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { type IncomingHttpHeaders, request } from "node:https";
+import type { IncomingHttpHeaders } from "node:http";
+import { request } from "node:https";
 
 export interface RestAnswer<T> {
   status: number;

@@ -1,9 +1,8 @@
 // `npm run bench -- apply`: a director's whole table, and one change to it, beside ipvsadm, keepalived and the floor.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { Lab } from "@trigon/lab";
+import { Lab, stateFolder } from "@trigon/lab";
 import { encodeBatch } from "@trigon/netlink";
 import { report } from "./report.ts";
 import { shown, spread } from "./statistics.ts";
@@ -23,7 +22,10 @@ interface Run {
   changesMs: number[];
 }
 
-const files = mkdtempSync(join(tmpdir(), "trigon-bench-"));
+const labName = `bench-apply-${process.pid}`;
+// Inside the checkout, which lab hosts see; they have a /tmp of their own.
+const files = join(stateFolder(labName), "bench");
+mkdirSync(files, { recursive: true });
 const file = (name: string, content: string | Buffer) => {
   const path = join(files, name);
   writeFileSync(path, content);
@@ -77,7 +79,7 @@ const subjects = {
 type Subject = keyof typeof subjects;
 
 const lab = await Lab.up({
-  name: `bench-apply-${process.pid}`,
+  name: labName,
   topology: { hosts: [{ name: "bench", links: [{ ifname: "eth0", segment: "lan", addresses: ["10.2.0.11/24"] }] }] },
 });
 const results = Object.fromEntries(Object.keys(subjects).map((name) => [name, [] as Run[]])) as Record<Subject, Run[]>;
@@ -101,7 +103,7 @@ try {
   }
 } finally {
   await lab.down();
-  rmSync(files, { recursive: true, force: true });
+  rmSync(stateFolder(labName), { recursive: true, force: true });
 }
 
 const times = (name: Subject) => spread(results[name].map(({ ms }) => ms));

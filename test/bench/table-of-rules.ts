@@ -83,7 +83,7 @@ export function operations({ services, destinations }: Rules): IpvsOperation[] {
   const TCP = 6;
   const DIRECT = { type: "ipip", port: 0, flags: 0 } as const;
   return each(services).flatMap((service): IpvsOperation[] => {
-    const id = { family: 4, protocol: TCP, address: vipOf(service), port: 80 } as const;
+    const id = { family: "inet", protocol: TCP, address: vipOf(service), port: 80 } as const;
     return [
       { op: "newService", service: { ...id, scheduler: "wlc", flags: 0, timeout: 0, netmask: "255.255.255.255" } },
       ...each(destinations).map(
@@ -91,7 +91,7 @@ export function operations({ services, destinations }: Rules): IpvsOperation[] {
           op: "newDestination",
           service: id,
           destination: {
-            family: 4,
+            family: "inet",
             address: ripOf(service, destination),
             port: 80,
             forward: "droute",

@@ -106,7 +106,7 @@ export class Lab {
       execPort: management.execPort,
       ...environment,
       modules: kernelModules,
-      binds: engine.name === "native" ? unseenByOverlay() : [],
+      binds: isHiddenFromHosts(checkoutFolder, engine.name) ? [checkoutFolder] : [],
       mask: [...installedTrigon, ...(options.mask ?? [])],
       systemctl: readFileSync(join(packageFolder, "guest/systemctl.py"), "utf8"),
       hosts: layOut(topology),
@@ -335,9 +335,10 @@ function startSupervisor(state: string): ChildProcess {
   return child;
 }
 
-/** Folders that lie on another file system than /, which an overlay of / does not show. */
-function unseenByOverlay(): string[] {
-  return statSync(checkoutFolder).dev === statSync("/").dev ? [] : [checkoutFolder];
+/** Lab hosts have /tmp, /run and /root of their own; and natively an overlay of / shows nothing of other file systems. */
+function isHiddenFromHosts(path: string, engine: EngineName): boolean {
+  if (/^\/(tmp|run|root)\//.test(path)) return true;
+  return engine === "native" && statSync(path).dev !== statSync("/").dev;
 }
 
 function listening(server: net.Server, options: net.ListenOptions): Promise<void> {
