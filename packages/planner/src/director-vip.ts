@@ -1,5 +1,5 @@
 import { type DirectorVipFragment, type Facts, familyOf, type Resource } from "@trigon/model";
-import { onLinkInterface, routeToward } from "./network.ts";
+import { defaultRoute, onLinkInterface } from "./network.ts";
 import { ResolveError } from "./resolve-error.ts";
 import { hostAddress } from "./resources.ts";
 
@@ -9,16 +9,11 @@ import { hostAddress } from "./resources.ts";
  */
 export function directorVip({ vip, heldBy }: DirectorVipFragment, facts: Facts): Resource[] {
   if (heldBy === "vrrp") return [];
-  const name = onLinkInterface(vip, facts)?.name ?? routeToward(vip, facts)?.interface ?? defaultInterface(vip, facts);
+  const name = onLinkInterface(vip, facts)?.name ?? defaultRoute(facts, familyOf(vip))?.interface;
   if (!name)
     throw new ResolveError(
       "vip.noInterface",
       `No interface of ${facts.hostname} can hold ${vip}: none is in its network and there is no default route.`,
     );
   return [hostAddress(name, vip, "vipOnDirector")];
-}
-
-function defaultInterface(vip: string, facts: Facts): string | undefined {
-  const family = familyOf(vip);
-  return facts.routes.find((route) => route.family === family && route.destination === null)?.interface ?? undefined;
 }

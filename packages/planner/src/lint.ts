@@ -1,6 +1,6 @@
-import type { LintFinding, VirtualServiceSpec } from "@trigon/model";
+import { familyOf, type LintFinding, type VirtualServiceSpec } from "@trigon/model";
 import type { FleetNode } from "./fleet.ts";
-import { routeToward } from "./network.ts";
+import { defaultRoute } from "./network.ts";
 
 export interface LintContext {
   group: { activeNodeId: string | null } | null;
@@ -50,7 +50,7 @@ export function lintService(input: VirtualServiceSpec, { group, nodes }: LintCon
     }
     if (effective === "nat" && director?.facts && node.facts) {
       const legs = new Set(director.facts.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
-      const gateway = routeToward("0.0.0.0", node.facts)?.gateway ?? null;
+      const gateway = defaultRoute(node.facts, familyOf(rip))?.gateway ?? null;
       if (gateway !== null && !legs.has(gateway)) {
         const detail = `${node.name} answers by way of ${gateway}, which is not ${director.name}: in NAT replies must go back through the director.`;
         find("nat.replyPath", `${pointer}/rip`, detail, "Route its replies by the director, or use full NAT.", { rip, gateway });

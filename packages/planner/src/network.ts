@@ -27,6 +27,13 @@ export function routeToward(address: string, facts: Facts): FactRoute | undefine
   return covering.toSorted((a, b) => length(b) - length(a) || a.metric - b.metric)[0];
 }
 
+/** The best default route of a family. */
+export function defaultRoute(facts: Facts, family: Family): FactRoute | undefined {
+  return facts.routes
+    .filter((route) => route.family === family && route.destination === null)
+    .toSorted((a, b) => a.metric - b.metric)[0];
+}
+
 /** Where a packet for the address leaves: the on-link interface, else the one of the best route. */
 export function interfaceToward(address: string, facts: Facts): NetworkInterface | undefined {
   const onLink = onLinkInterface(address, facts);
@@ -47,8 +54,7 @@ export function sourceToward(address: string, facts: Facts): { address: string; 
 
 /** The address people know a node by: the first of the default route's interface, else the first of any leg. */
 export function mainAddress(facts: Facts, family: Family): string | undefined {
-  const defaults = facts.routes.filter((route) => route.family === family && route.destination === null);
-  const name = defaults.toSorted((a, b) => a.metric - b.metric)[0]?.interface;
+  const name = defaultRoute(facts, family)?.interface;
   const legs = facts.interfaces.filter(isLeg).toSorted((a, b) => Number(b.name === name) - Number(a.name === name));
   for (const leg of legs) {
     const own = leg.addresses.find((candidate) => familyOf(candidate.address) === family && !isLinkLocal(candidate.address));

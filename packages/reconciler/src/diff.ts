@@ -116,9 +116,14 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
 
   // Of equal rank, the last claimed goes first: a forwarding switch is put back after the settings made under it.
   remove.reverse();
-  build.sort((a, b) => buildRank(a.to) - buildRank(b.to));
+  build.sort((a, b) => buildRank(a.to) - buildRank(b.to) || orderOf(a.to) - orderOf(b.to));
   remove.sort((a, b) => removeRank(a.from) - removeRank(b.from));
   return { build: [...replaced, ...build], remove, conflicts, released };
+}
+
+/** Rules of a chain come in the chain's order, so that a list of steps reads as what it does. */
+function orderOf(resource: Resource): number {
+  return resource.kind === "filterRule" ? resource.order : 0;
 }
 
 /** The device whose going takes this resource with it. */
