@@ -2,7 +2,7 @@ import { defineConfig } from "vitest/config";
 
 const exclude = ["**/node_modules/**", "**/dist/**", "**/.next/**"];
 
-/** Three slices: `unit` needs nothing, `api` starts a real Postgres, `lab` boots a real IPVS kernel. */
+/** Four slices: `unit` needs nothing, `api` starts a real Postgres, `lab` boots a real IPVS kernel, `product` everything together. */
 export default defineConfig({
   test: {
     projects: [
@@ -38,6 +38,17 @@ export default defineConfig({
           exclude,
           globalSetup: "test/lab/setup.ts",
           testTimeout: 120_000,
+          hookTimeout: 300_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: "product",
+          include: ["test/product/**/*.test.ts"],
+          exclude,
+          globalSetup: "test/product/setup.ts",
+          testTimeout: 180_000,
           hookTimeout: 300_000,
           fileParallelism: false,
         },

@@ -9,6 +9,7 @@ const steps = [
   ["build", "npm run build"],
   ["api", "npm run test:api"],
   ["lab", "npm run test:lab"],
+  ["product", "npm run test:product"],
   ["browser", "npm run test:browser"],
 ];
 

@@ -68,6 +68,22 @@ export async function startWorld({ name, port, web = true, onStep = () => {} }: 
   }
 }
 
+/** What another process needs to use a running world: plain data. */
+export function attachable({ appliance, lab, apiToken }: World) {
+  const { consoleUrl, caFile, agentUrl, databaseUrl, admin } = appliance;
+  return {
+    labState: lab.state,
+    consoleUrl,
+    caFile,
+    agentUrl,
+    databaseUrl,
+    admin,
+    apiToken,
+    controllerPid: appliance.controllerPid,
+    postgresPid: appliance.postgresPid() ?? 0,
+  };
+}
+
 /** Signs in as the first administrator and makes an API token, as an operator would. */
 export async function administrator({ consoleUrl, caFile, admin }: Appliance): Promise<{ api: RestClient; apiToken: string }> {
   if (admin.password === null) throw new Error("the administrator's password is not known");

@@ -1,0 +1,44 @@
+import { Lab } from "@trigon/lab";
+import type { VirtualServiceView } from "@trigon/model";
+import { afterAll, beforeAll, inject } from "vitest";
+import { RestClient } from "../../infra/demo/rest-client.ts";
+
+export interface TestWorld {
+  lab: Lab;
+  /** The REST API with an administrator's token. */
+  api: RestClient;
+  caFile: string;
+  consoleUrl: string;
+  agentUrl: string;
+  databaseUrl: string;
+  admin: { username: string; password: string };
+  controllerPid: number;
+  postgresPid: number;
+}
+
+/** The product that all scenario files share, one after the other. Every virtual service that a file leaves behind is deleted after it. */
+export function useWorld(): TestWorld {
+  const world = {} as TestWorld;
+  beforeAll(async () => {
+    const { labState, consoleUrl, caFile, apiToken, ...rest } = inject("world");
+    Object.assign(world, rest, {
+      consoleUrl,
+      caFile,
+      lab: await Lab.attach(labState),
+      api: new RestClient(consoleUrl, caFile).useToken(apiToken),
+    });
+  });
+  afterAll(async () => {
+    await deleteAllServices(world.api);
+    await world.lab?.detach();
+  });
+  return world;
+}
+
+export async function deleteAllServices(api: RestClient): Promise<void> {
+  const { data } = await api.call<{ data: VirtualServiceView[] }>("GET", "/virtual-services?limit=500");
+  for (const { id } of data) {
+    const { headers } = await api.send("GET", `/api/v1/virtual-services/${id}`);
+    await api.call("DELETE", `/virtual-services/${id}`, undefined, { "if-match": headers.etag ?? "*" });
+  }
+}
