@@ -1,0 +1,5 @@
+import { NodesPage } from "../../../features/nodes/nodes-page.tsx";
+
+export default function Page() {
+  return <NodesPage />;
+}

@@ -1,0 +1,133 @@
+"use client";
+import { useInfiniteQuery } from "@tanstack/react-query";
+import { Button, Card, Chip, EmptyState, SkeletonRows } from "@trigon/ui";
+import { History, Minus, Pencil, Plus } from "lucide-react";
+import { useTranslations } from "use-intl";
+import { ProblemView } from "../../components/problem-view.tsx";
+import { SyncChip } from "../../components/sync.tsx";
+import { TextLink } from "../../components/text-link.tsx";
+import { Moment, When } from "../../components/time.tsx";
+import { live } from "../../lib/live.ts";
+import { type Outputs, useTRPC } from "../../lib/trpc.ts";
+import { fieldChanges } from "./diff.ts";
+
+type ChangeView = Outputs["change"]["list"]["data"][number];
+
+const actionLooks = {
+  created: { tone: "good", icon: Plus },
+  updated: { tone: "busy", icon: Pencil },
+  deleted: { tone: "bad", icon: Minus },
+} as const;
+
+/** Changes, newest first: who, when, which fields, and what became of it on each node. With `objectId`, those of one object. */
+export function ChangeList({ objectId }: { objectId?: string }) {
+  const t = useTranslations();
+  const trpc = useTRPC();
+  const changes = useInfiniteQuery(
+    trpc.change.list.infiniteQueryOptions(
+      { limit: 50, query: objectId },
+      { ...live, getNextPageParam: (page) => page.nextCursor ?? undefined },
+    ),
+  );
+  const loaded = changes.data?.pages.flatMap((page) => page.data);
+  const shown = objectId ? loaded?.filter((change) => change.objectId === objectId) : loaded;
+  return (
+    <Card>
+      {shown === undefined ? (
+        changes.error ? (
+          <ProblemView error={changes.error} onRetry={() => void changes.refetch()} />
+        ) : (
+          <SkeletonRows label={t("common.loading")} />
+        )
+      ) : shown.length === 0 ? (
+        <EmptyState icon={History} title={t("changes.empty")}>
+          {t("changes.emptyHint")}
+        </EmptyState>
+      ) : (
+        <ol className="divide-y">
+          {shown.map((change) => (
+            <Change key={change.id} change={change} />
+          ))}
+        </ol>
+      )}
+      {changes.hasNextPage ? (
+        <div className="border-t p-3 text-center">
+          <Button loading={changes.isFetchingNextPage} onClick={() => void changes.fetchNextPage()}>
+            {t("common.loadMore")}
+          </Button>
+        </div>
+      ) : null}
+    </Card>
+  );
+}
+
+function Change({ change }: { change: ChangeView }) {
+  const t = useTranslations();
+  const fields = change.action === "deleted" ? [] : fieldChanges(change.before, change.after);
+  const { tone, icon } = actionLooks[change.action];
+  return (
+    <li className="px-4 py-3">
+      <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
+        <Chip tone={tone} icon={icon}>
+          {t(`changes.action.${change.action}`)}
+        </Chip>
+        <span className="font-medium">
+          <span className="font-normal text-soft">{t(`objectKind.${change.objectKind}`)}</span> <ObjectLink change={change} />
+        </span>
+        <span className="ml-auto text-soft text-xs">
+          {change.author} · <When at={change.at} /> · <Moment at={change.at} />
+        </span>
+      </div>
+      {fields.length > 0 ? (
+        <details className="mt-1.5">
+          <summary className="w-fit rounded text-soft text-xs hover:text-ink">
+            {t("changes.fields", { count: fields.length })}
+          </summary>
+          <dl className="mt-1.5 space-y-1 overflow-x-auto rounded-md bg-sunken p-3 font-mono text-xs">
+            {fields.map((field) => (
+              <div key={field.path} className="flex flex-wrap gap-x-3">
+                <dt className="text-soft">{field.path}</dt>
+                <dd className="min-w-0 break-all">
+                  {field.before === null ? null : (
+                    <del className="text-bad">
+                      <span className="sr-only">{t("changes.before")} </span>
+                      {field.before || "∅"}
+                    </del>
+                  )}{" "}
+                  {field.after === null ? null : (
+                    <ins className="text-good no-underline">
+                      <span className="sr-only">{t("changes.after")} </span>
+                      {field.before === null ? null : "→ "}
+                      {field.after || "∅"}
+                    </ins>
+                  )}
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </details>
+      ) : null}
+      {change.outcomes.length > 0 ? (
+        <ul className="mt-2 flex flex-wrap gap-x-5 gap-y-1.5">
+          {change.outcomes.map((outcome) => (
+            <li key={outcome.nodeId} className="flex items-center gap-2 text-xs">
+              <TextLink href={`/nodes/${outcome.nodeId}`}>{outcome.nodeName}</TextLink>
+              <SyncChip sync={{ state: outcome.state, reason: "", message: outcome.message }} compact />
+              {outcome.state === "failed" || outcome.state === "conflict" ? (
+                <span className="text-soft">{outcome.message}</span>
+              ) : null}
+            </li>
+          ))}
+        </ul>
+      ) : null}
+    </li>
+  );
+}
+
+function ObjectLink({ change }: { change: ChangeView }) {
+  if (change.action !== "deleted" && change.objectKind === "virtualService")
+    return <TextLink href={`/services/${change.objectId}`}>{change.objectName}</TextLink>;
+  if (change.action !== "deleted" && change.objectKind === "node")
+    return <TextLink href={`/nodes/${change.objectId}`}>{change.objectName}</TextLink>;
+  return <>{change.objectName}</>;
+}

@@ -1,0 +1,198 @@
+"use client";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { endpoint, type VirtualServiceView } from "@trigon/model";
+import { Button, buttonStyle, Callout, ConfirmDialog, SkeletonRows, Tabs, toast } from "@trigon/ui";
+import { Pencil, Power, Trash2 } from "lucide-react";
+import Link from "next/link";
+import { useRouter, useSearchParams } from "next/navigation";
+import { useState } from "react";
+import { useTranslations } from "use-intl";
+import { PageHeader } from "../../components/page-header.tsx";
+import { ProblemCallout, ProblemView } from "../../components/problem-view.tsx";
+import { SyncChip } from "../../components/sync.tsx";
+import { useSay } from "../../i18n/say.ts";
+import { live, useCounters, useWatch } from "../../lib/live.ts";
+import { useTRPC } from "../../lib/trpc.ts";
+import { ChangeList } from "../records/change-list.tsx";
+import { LiveTab } from "./live-tab.tsx";
+import { SettingsTab } from "./settings-tab.tsx";
+
+type Tab = "live" | "settings" | "history";
+
+/** One virtual service: what it does now, how it is set, and what happened to it. */
+export function ServicePage({ id }: { id: string }) {
+  const t = useTranslations();
+  const trpc = useTRPC();
+  const service = useQuery({ ...trpc.virtualService.get.queryOptions({ id }), ...live });
+  useWatch("virtualService");
+  const counters = useCounters([id])?.get(id);
+  const router = useRouter();
+  const tab = (useSearchParams().get("tab") as Tab | null) ?? "live";
+
+  const parent = { href: "/services", label: t("nav.services") };
+  if (!service.data) {
+    return (
+      <>
+        <PageHeader title={t("service.title")} parent={parent} />
+        {service.error ? (
+          <ProblemView error={service.error} onRetry={() => void service.refetch()} />
+        ) : (
+          <SkeletonRows label={t("common.loading")} />
+        )}
+      </>
+    );
+  }
+  const view = service.data;
+  return (
+    <>
+      <PageHeader
+        title={view.name}
+        parent={parent}
+        chips={<SyncChip sync={view.status.sync} compact />}
+        hint={
+          <>
+            <span className="font-mono text-[0.8125rem]">
+              {endpoint(view.vip, view.port)}/{view.protocol}
+            </span>{" "}
+            · {t(`forwarding.${view.forwarding}.name`)}
+            {view.description ? <> · {view.description}</> : null}
+          </>
+        }
+        actions={<Actions view={view} liveConnections={sumActive(counters)} />}
+      />
+      {service.isRefetchError ? (
+        <div className="mb-4">
+          <ProblemCallout error={service.error} />
+        </div>
+      ) : null}
+      <SyncNotice view={view} />
+      <Tabs<Tab>
+        label={view.name}
+        value={tab}
+        onValueChange={(value) =>
+          router.replace(value === "live" ? `/services/${id}` : `/services/${id}?tab=${value}`, { scroll: false })
+        }
+        items={[
+          { value: "live", label: t("service.tabs.live"), content: <LiveTab view={view} counters={counters} /> },
+          { value: "settings", label: t("service.tabs.settings"), content: <SettingsTab view={view} /> },
+          { value: "history", label: t("service.tabs.history"), content: <ChangeList objectId={id} /> },
+        ]}
+      />
+    </>
+  );
+}
+
+function sumActive(counters: { realServers: { active: number }[] } | undefined): number {
+  return counters?.realServers.reduce((sum, { active }) => sum + active, 0) ?? 0;
+}
+
+/** The reason, in full width, whenever the service is not simply in sync. */
+function SyncNotice({ view }: { view: VirtualServiceView }) {
+  const t = useTranslations("sync");
+  const { state, message } = view.status.sync;
+  if (state === "inSync" || state === "applying") return null;
+  const tone = state === "failed" || state === "conflict" ? "bad" : state === "waiting" ? "warn" : "info";
+  return (
+    <Callout tone={tone} title={t(state)} className="mb-4">
+      <SyncReason reason={view.status.sync.reason} message={message} />
+    </Callout>
+  );
+}
+
+function Actions({ view, liveConnections }: { view: VirtualServiceView; liveConnections: number }) {
+  const t = useTranslations("service");
+  const trpc = useTRPC();
+  const queryClient = useQueryClient();
+  const refresh = () => queryClient.invalidateQueries(trpc.virtualService.get.queryFilter({ id: view.id }));
+  const patch = useMutation(
+    trpc.virtualService.patch.mutationOptions({
+      onSuccess: (written) => {
+        toast.success(written.enabled ? t("switchedOn", { name: written.name }) : t("switchedOff", { name: written.name }));
+        void refresh();
+      },
+      onError: () => {
+        toast.error(t("notSaved"));
+        void refresh();
+      },
+    }),
+  );
+  return (
+    <>
+      <Link href={`/services/${view.id}/edit`} className={buttonStyle()}>
+        <Pencil aria-hidden /> {t("edit")}
+      </Link>
+      <Button
+        loading={patch.isPending}
+        onClick={() => patch.mutate({ id: view.id, revision: view.revision, spec: { enabled: !view.enabled } })}
+      >
+        <Power aria-hidden /> {view.enabled ? t("switchOff") : t("switchOn")}
+      </Button>
+      <DeleteButton view={view} liveConnections={liveConnections} />
+    </>
+  );
+}
+
+function DeleteButton({ view, liveConnections }: { view: VirtualServiceView; liveConnections: number }) {
+  const t = useTranslations();
+  const trpc = useTRPC();
+  const router = useRouter();
+  const queryClient = useQueryClient();
+  const [isOpen, setOpen] = useState(false);
+  const remove = useMutation(
+    trpc.virtualService.delete.mutationOptions({
+      onSuccess: () => {
+        toast.success(t("service.deleted", { name: view.name }));
+        router.push("/services");
+        void queryClient.invalidateQueries(trpc.virtualService.rows.pathFilter());
+      },
+    }),
+  );
+  return (
+    <>
+      <Button variant="dangerQuiet" onClick={() => setOpen(true)}>
+        <Trash2 aria-hidden /> {t("service.delete")}
+      </Button>
+      <ConfirmDialog
+        open={isOpen}
+        onOpenChange={(open) => {
+          setOpen(open);
+          if (!open) remove.reset();
+        }}
+        title={t("service.deleteTitle", { name: view.name })}
+        consequence={
+          <>
+            <p>
+              {t("service.deleteConsequence", {
+                address: `${endpoint(view.vip, view.port)}/${view.protocol}`,
+                count: view.realServers.length,
+              })}
+            </p>
+            {liveConnections > 0 ? (
+              <p className="font-medium text-bad">{t("service.deleteLive", { count: liveConnections })}</p>
+            ) : null}
+          </>
+        }
+        confirmLabel={t("service.delete")}
+        cancelLabel={t("common.cancel")}
+        loading={remove.isPending}
+        error={
+          remove.error ? (
+            <ProblemCallout
+              error={remove.error}
+              onReload={() => {
+                setOpen(false);
+                remove.reset();
+                void queryClient.invalidateQueries(trpc.virtualService.get.queryFilter({ id: view.id }));
+              }}
+            />
+          ) : undefined
+        }
+        onConfirm={() => remove.mutate({ id: view.id, revision: view.revision })}
+      />
+    </>
+  );
+}
+
+function SyncReason({ reason, message }: { reason: string; message: string }) {
+  return <>{useSay()("reason", reason, message)}</>;
+}

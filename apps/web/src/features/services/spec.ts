@@ -1,0 +1,46 @@
+import type { VirtualServiceInput, VirtualServiceView } from "@trigon/model";
+
+/** What the form edits: every field written out. Boxes that take numbers may hold null or text until the schema has spoken. */
+export type ServiceValues = Required<Omit<VirtualServiceInput, "directorGroupId" | "realServers">> & {
+  directorGroupId?: string;
+  realServers: RealServerValues[];
+};
+export type RealServerValues = Required<Omit<NonNullable<VirtualServiceInput["realServers"]>[number], "id">> & { id?: string };
+
+/** A new service before anybody typed. */
+export function emptyService(): ServiceValues {
+  return {
+    name: "",
+    description: "",
+    enabled: true,
+    vip: "",
+    protocol: "tcp",
+    port: null as unknown as number,
+    forwarding: "dr",
+    encapsulation: "ipip",
+    snatSource: "vip",
+    scheduler: "wlc",
+    schedulerFlags: [],
+    persistence: null,
+    onePacket: false,
+    realServers: [emptyRealServer()],
+  };
+}
+
+export function emptyRealServer(): RealServerValues {
+  return { rip: "", port: null, weight: 1, forwarding: null, upperThreshold: 0, lowerThreshold: 0, nodeId: null };
+}
+
+/** What a view was made from: its read-only fields left out, so that it can be sent back whole. */
+export function specOf(view: VirtualServiceView): ServiceValues {
+  const { id: _id, revision: _revision, createdAt: _createdAt, updatedAt: _updatedAt, status: _status, ...spec } = view;
+  return { ...spec, realServers: spec.realServers.map((realServer) => ({ ...realServer })) };
+}
+
+/** A row nobody typed into is no real server. */
+export function withoutBlankRows(values: ServiceValues): ServiceValues {
+  return { ...values, realServers: values.realServers.filter(({ rip, id }) => id !== undefined || rip.trim() !== "") };
+}
+
+/** The sentence under a field: its own error, else what the server already says about it. `path` is the form's, `realServers.0.rip`. */
+export type ErrorOf = (path: string, own: string | undefined) => string | undefined;

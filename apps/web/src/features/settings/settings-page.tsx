@@ -1,0 +1,83 @@
+"use client";
+import { useQuery } from "@tanstack/react-query";
+import { Card, CardHeader, Facts, Field, Select } from "@trigon/ui";
+import { useTranslations } from "use-intl";
+import { PageHeader } from "../../components/page-header.tsx";
+import { themes, useLanguage, useThemeChoice } from "../../components/preferences.tsx";
+import { type Locale, localeNames, locales } from "../../i18n/locale.ts";
+import { useTRPC } from "../../lib/trpc.ts";
+import { ApiTokens } from "./api-tokens.tsx";
+
+export function SettingsPage() {
+  const t = useTranslations();
+  return (
+    <>
+      <PageHeader title={t("nav.settings")} />
+      <div className="max-w-5xl space-y-4">
+        <ApiTokens />
+        <div className="grid gap-4 md:grid-cols-2">
+          <Appearance />
+          <Fleet />
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Appearance() {
+  const t = useTranslations("preferences");
+  const [locale, setLocale] = useLanguage();
+  const [theme, setTheme] = useThemeChoice();
+  return (
+    <Card>
+      <CardHeader title={t("title")} hint={t("hint")} />
+      <div className="grid gap-4 p-4 sm:grid-cols-2">
+        <Field label={t("language")}>
+          <Select value={locale} onChange={(event) => setLocale(event.target.value as Locale)}>
+            {locales.map((value) => (
+              <option key={value} value={value} lang={value}>
+                {localeNames[value]}
+              </option>
+            ))}
+          </Select>
+        </Field>
+        <Field label={t("theme")}>
+          <Select value={theme} onChange={(event) => setTheme(event.target.value as (typeof themes)[number]["value"])}>
+            {themes.map(({ value }) => (
+              <option key={value} value={value}>
+                {t(`themes.${value}`)}
+              </option>
+            ))}
+          </Select>
+        </Field>
+      </div>
+    </Card>
+  );
+}
+
+function Fleet() {
+  const t = useTranslations("fleet");
+  const trpc = useTRPC();
+  const fleet = useQuery(trpc.fleet.get.queryOptions());
+  return (
+    <Card>
+      <CardHeader title={t("title")} />
+      <Facts
+        className="p-4"
+        rows={[
+          { name: "ID", value: <span className="break-all font-mono text-[0.8125rem]">{fleet.data?.id ?? "–"}</span> },
+          { name: t("sequence"), value: fleet.data?.sequence ?? "–" },
+          { name: t("epoch"), value: fleet.data?.epoch ?? "–" },
+          {
+            name: t("api"),
+            value: (
+              <a href="/api/openapi.json" className="rounded text-accent underline-offset-2 hover:underline">
+                OpenAPI 3.1
+              </a>
+            ),
+          },
+        ]}
+      />
+    </Card>
+  );
+}

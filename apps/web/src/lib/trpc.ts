@@ -1,0 +1,9 @@
+"use client";
+import type { AppRouter } from "@trigon/api";
+import type { inferRouterOutputs } from "@trpc/server";
+import { createTRPCContext } from "@trpc/tanstack-react-query";
+
+/** The API, typed by the controller's router; only its type is imported. */
+export const { TRPCProvider, useTRPC } = createTRPCContext<AppRouter>();
+
+export type Outputs = inferRouterOutputs<AppRouter>;

@@ -1,0 +1,12 @@
+import { type NextRequest, NextResponse } from "next/server";
+import { signInPath } from "./lib/session.ts";
+
+/** Without any session cookie there is nothing to show but the sign-in page. Whether a cookie is good is the controller's to say. */
+export function proxy(request: NextRequest): NextResponse {
+  const hasSession = request.cookies.getAll().some(({ name }) => name.endsWith("session_token"));
+  if (hasSession) return NextResponse.next();
+  // A relative Location: behind the front door this server does not know its own public address.
+  return new NextResponse(null, { status: 307, headers: { location: signInPath(request.nextUrl) } });
+}
+
+export const config = { matcher: ["/((?!_next/|sign-in|icon|favicon|api/|enroll/).*)"] };
