@@ -1,5 +1,6 @@
 import { Prisma, type Transaction } from "@trigon/db";
 import type { Facts, NodeRole, NodeState, VirtualServiceSpec } from "@trigon/model";
+import type { Gate } from "@trigon/planner";
 import type { z } from "zod";
 
 /** The configuration as the database holds it, read in one statement so that it is of one moment. */
@@ -57,15 +58,9 @@ export interface StoredVip {
   deletedAt: Date | null;
 }
 
-export interface StoredGate {
-  serviceId: string;
-  realServerId: string;
-  directorNodeId: string;
-  state: "waiting" | "open" | "releasing";
-  fingerprint: string;
-  detail: Record<string, unknown>;
+/** A gate of the planner, and since when it is in its state. */
+export interface StoredGate extends Gate {
   since: Date;
-  deadlineAt: Date | null;
 }
 
 /** A spec as it is stored: with its group, and an id on every real server. */
@@ -127,11 +122,7 @@ function serviceOf(row: Raw): StoredService {
     createdAt: date(row.createdAt),
     updatedAt: date(row.updatedAt),
     deletedAt: dateOrNull(row.deletedAt),
-    gates: (row.gates as Raw[]).map((gate) => ({
-      ...(gate as unknown as StoredGate),
-      since: date(gate.since),
-      deadlineAt: dateOrNull(gate.deadlineAt),
-    })),
+    gates: (row.gates as Raw[]).map((gate) => ({ ...(gate as unknown as StoredGate), since: date(gate.since) })),
   };
 }
 

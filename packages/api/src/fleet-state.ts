@@ -1,13 +1,36 @@
-import { DomainError } from "@trigon/model";
+import { DomainError, type NodeRole } from "@trigon/model";
+import {
+  type Fleet,
+  type FleetGroup,
+  type FleetNode,
+  type FleetService,
+  fleetOf,
+  type ServicePlanInput,
+  vipsOf,
+} from "@trigon/planner";
 import type { FleetRows, StoredFleet, StoredGroup, StoredNode, StoredService, StoredVip } from "./fleet-rows.ts";
 
-/** The configuration in memory. It holds nothing that the database does not, and may be thrown away and read again at any time. */
+/**
+ * The configuration in memory, with what planning looks up. It holds nothing that the database does not, and may be thrown away and read
+ * again at any time. Rows are never changed in place: a draft shares them with the original.
+ */
 export class FleetState {
   fleet: StoredFleet | undefined;
-  readonly groups = new Map<string, StoredGroup>();
-  readonly nodes = new Map<string, StoredNode>();
-  readonly vips = new Map<string, StoredVip>();
-  readonly services = new Map<string, StoredService>();
+  readonly groups: Map<string, StoredGroup>;
+  readonly nodes: Map<string, StoredNode>;
+  readonly vips: Map<string, StoredVip>;
+  readonly services: Map<string, StoredService>;
+  #index: Fleet | undefined;
+  readonly #fullNat = new Map<string, boolean>();
+
+  constructor(from?: FleetState) {
+    this.fleet = from?.fleet;
+    this.groups = new Map(from?.groups);
+    this.nodes = new Map(from?.nodes);
+    this.vips = new Map(from?.vips);
+    this.services = new Map(from?.services);
+    if (from) this.#index = from.#index;
+  }
 
   get sequence(): number {
     return this.fleet?.sequence ?? -1;
@@ -22,9 +45,19 @@ export class FleetState {
   apply(rows: FleetRows): void {
     this.fleet = rows.fleet;
     for (const group of rows.groups) this.groups.set(group.id, group);
-    for (const node of rows.nodes) this.nodes.set(node.id, node);
+    for (const node of rows.nodes) this.putNode(node);
     for (const vip of rows.vips) this.vips.set(vip.address, vip);
-    for (const service of rows.services) this.services.set(service.id, service);
+    for (const service of rows.services) this.putService(service);
+  }
+
+  putNode(node: StoredNode): void {
+    this.nodes.set(node.id, node);
+    this.#index = undefined;
+  }
+
+  putService(service: StoredService): void {
+    this.services.set(service.id, service);
+    this.#fullNat.clear();
   }
 
   liveGroups(): StoredGroup[] {
@@ -53,4 +86,60 @@ export class FleetState {
     if (!node) throw new DomainError("resource.notFound", `There is no node ${id}.`);
     return node;
   }
+
+  members(groupId: string, role: NodeRole = "director"): StoredNode[] {
+    return [...this.nodes.values()].filter((node) => node.directorGroupId === groupId && node.role === role);
+  }
+
+  /** The planner's look-ups. */
+  get index(): Fleet {
+    this.#index ??= fleetOf(this.nodes.values() as Iterable<FleetNode>);
+    return this.#index;
+  }
+
+  /** What the planner needs for one service; undefined while its group is unknown. */
+  planInput(service: StoredService): ServicePlanInput | undefined {
+    const group = this.groups.get(service.spec.directorGroupId);
+    if (!group) return undefined;
+    return {
+      service: fleetServiceOf(service),
+      gates: service.gates,
+      group: fleetGroupOf(group),
+      groupHasFullNat: this.hasFullNat(group.id),
+      fleet: this.index,
+    };
+  }
+
+  /** Whether any enabled service of the group does full NAT, for itself or one of its real servers. */
+  hasFullNat(groupId: string): boolean {
+    const known = this.#fullNat.get(groupId);
+    if (known !== undefined) return known;
+    const has = this.liveServices().some(
+      ({ spec }) =>
+        spec.directorGroupId === groupId &&
+        spec.enabled &&
+        (spec.forwarding === "fullnat" || spec.realServers.some(({ forwarding }) => forwarding === "fullnat")),
+    );
+    this.#fullNat.set(groupId, has);
+    return has;
+  }
+
+  /** The VIPs that this service needs on its group's director. */
+  vipsOf(service: StoredService): string[] {
+    const input = this.planInput(service);
+    return input ? vipsOf(input) : [];
+  }
+}
+
+export function fleetServiceOf({ id, sequence, deletedAt, spec }: StoredService): FleetService {
+  return { id, sequence, deleted: deletedAt !== null, spec };
+}
+
+export function fleetGroupOf({ id, activeNodeId, releasingNodeId, releasingSequence }: StoredGroup): FleetGroup {
+  return {
+    id,
+    activeNodeId,
+    releasing:
+      releasingNodeId === null || releasingSequence === null ? null : { nodeId: releasingNodeId, sequence: releasingSequence },
+  };
 }

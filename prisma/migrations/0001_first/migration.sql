@@ -106,11 +106,10 @@ CREATE TABLE "gate" (
     "realServerId" TEXT NOT NULL,
     "directorNodeId" TEXT NOT NULL,
     "state" TEXT NOT NULL,
-    "fingerprint" TEXT NOT NULL,
-    "detail" JSONB NOT NULL,
-    "sequence" INTEGER NOT NULL,
+    "wanted" JSONB,
+    "admitted" JSONB,
+    "releasing" JSONB NOT NULL,
     "since" TIMESTAMP(3) NOT NULL DEFAULT CURRENT_TIMESTAMP,
-    "deadlineAt" TIMESTAMP(3),
 
     CONSTRAINT "gate_pkey" PRIMARY KEY ("realServerId","directorNodeId")
 );
@@ -380,9 +379,6 @@ CREATE INDEX "realServer_rip_idx" ON "realServer"("rip");
 CREATE INDEX "gate_serviceId_idx" ON "gate"("serviceId");
 
 -- CreateIndex
-CREATE INDEX "gate_directorNodeId_idx" ON "gate"("directorNodeId");
-
--- CreateIndex
 CREATE INDEX "change_generation_idx" ON "change"("generation");
 
 -- CreateIndex
@@ -444,6 +440,9 @@ ALTER TABLE "node" ADD CONSTRAINT "node_directorGroupId_fkey" FOREIGN KEY ("dire
 
 -- AddForeignKey
 ALTER TABLE "realServer" ADD CONSTRAINT "realServer_serviceId_fkey" FOREIGN KEY ("serviceId") REFERENCES "virtualService"("id") ON DELETE CASCADE ON UPDATE CASCADE;
+
+-- AddForeignKey
+ALTER TABLE "gate" ADD CONSTRAINT "gate_serviceId_fkey" FOREIGN KEY ("serviceId") REFERENCES "virtualService"("id") ON DELETE CASCADE ON UPDATE CASCADE;
 
 -- AddForeignKey
 ALTER TABLE "changeOutcome" ADD CONSTRAINT "changeOutcome_changeId_fkey" FOREIGN KEY ("changeId") REFERENCES "change"("id") ON DELETE CASCADE ON UPDATE CASCADE;

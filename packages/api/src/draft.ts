@@ -1,0 +1,314 @@
+import { type FleetRow, Prisma, type Transaction } from "@trigon/db";
+import { type Gate, type GateInput, gateChanges, hasLetGoOfVips } from "@trigon/planner";
+import type { Call } from "./actor.ts";
+import { rowsOf, type StoredGate, type StoredGroup, type StoredNode, type StoredService } from "./fleet-rows.ts";
+import { FleetState, fleetGroupOf } from "./fleet-state.ts";
+import { addDifference, planAddress, planService, samePlan } from "./plan-store.ts";
+import { type AuditEventName, audit, type ChangeRecord, recordChange } from "./record.ts";
+
+export type ReportOf = GateInput["report"];
+
+/** A release that a director did not confirm for this long is forced, and audited. */
+export const releaseDeadlineMs = 10 * 60_000;
+
+/**
+ * One configuration write in the making: the newest state, changed in memory first. `settle` lets gates go on and finds out which services
+ * and VIPs are touched; `save` writes the rows. All of it happens under the fleet's lock.
+ */
+export class Draft {
+  readonly state: FleetState;
+  readonly #base: FleetState;
+  readonly #tx: Transaction;
+  readonly #report: ReportOf;
+  readonly #now: Date;
+  readonly sequence: number;
+  readonly #call: Call;
+  readonly #services = new Set<string>();
+  readonly #candidates = new Set<string>();
+  readonly #nodes = new Set<string>();
+  readonly #groups = new Set<string>();
+  readonly #vips = new Set<string>();
+  /** Changes recorded in this write, for their outcomes. */
+  readonly #changes: string[] = [];
+
+  constructor(options: { base: FleetState; tx: Transaction; fleet: FleetRow; report: ReportOf; now: number; call: Call }) {
+    this.#base = options.base;
+    this.state = new FleetState(options.base);
+    this.#tx = options.tx;
+    this.#report = options.report;
+    this.#now = new Date(options.now);
+    this.sequence = options.fleet.sequence;
+    this.#call = options.call;
+  }
+
+  get tx(): Transaction {
+    return this.#tx;
+  }
+
+  get now(): Date {
+    return this.#now;
+  }
+
+  /** Puts a service in as it shall be; its sequence becomes this write's. */
+  putService(service: Omit<StoredService, "sequence">): void {
+    const before = this.state.services.get(service.id);
+    this.state.putService({ ...service, sequence: this.sequence });
+    this.#services.add(service.id);
+    this.#candidates.add(service.id);
+    for (const groupId of new Set([before?.spec.directorGroupId, service.spec.directorGroupId])) {
+      // The first and the last full NAT service of a group change how its DR and Tunnel services are tracked.
+      if (groupId && this.#base.hasFullNat(groupId) !== this.state.hasFullNat(groupId)) this.touchGroupServices(groupId);
+    }
+  }
+
+  putNode(node: Omit<StoredNode, "sequence">): void {
+    const before = this.state.nodes.get(node.id);
+    this.state.putNode({ ...node, sequence: this.sequence });
+    this.#nodes.add(node.id);
+    if (node.directorGroupId) this.touchGroupServices(node.directorGroupId);
+    const addresses = new Set([...addressesOf(before), ...addressesOf({ ...node, sequence: 0 })]);
+    for (const { id, spec, gates } of this.state.services.values()) {
+      const isOwner = spec.realServers.some(({ nodeId, rip }) => nodeId === node.id || addresses.has(rip));
+      if (isOwner || gates.some((gate) => isInGate(gate, node.id))) this.#candidates.add(id);
+    }
+  }
+
+  putGroup(group: Omit<StoredGroup, "sequence">): void {
+    this.state.groups.set(group.id, { ...group, sequence: this.sequence });
+    this.#groups.add(group.id);
+    this.touchGroupServices(group.id);
+  }
+
+  /** Looks at these services' gates again. */
+  touch(serviceIds: Iterable<string>): void {
+    for (const id of serviceIds) this.#candidates.add(id);
+  }
+
+  touchGroupServices(groupId: string): void {
+    for (const { id, spec } of this.state.services.values()) if (spec.directorGroupId === groupId) this.#candidates.add(id);
+  }
+
+  async change(change: Omit<ChangeRecord, "generation">): Promise<void> {
+    this.#changes.push(await recordChange(this.#tx, this.#call, { ...change, generation: this.sequence }));
+  }
+
+  audit(event: AuditEventName, objectId: string | null, detail: Record<string, unknown> = {}): Promise<void> {
+    return audit(this.#tx, this.#call, event, objectId, detail);
+  }
+
+  /** Lets gates and releases go on. Answers whether anything is to be written at all. */
+  async settle(): Promise<boolean> {
+    for (const group of this.state.liveGroups()) {
+      if (group.releasingNodeId !== null && hasLetGoOfVips(fleetGroupOf(group), this.state.index, this.#report)) {
+        this.putGroup({ ...group, releasingNodeId: null, releasingSequence: null });
+      }
+    }
+    for (const id of this.#candidates) await this.#settleService(id);
+    this.#settleVips();
+    return this.#services.size + this.#nodes.size + this.#groups.size + this.#vips.size > 0;
+  }
+
+  async #settleService(id: string): Promise<void> {
+    const service = this.state.services.get(id);
+    const input = service && this.state.planInput(service);
+    if (!service || !input) return;
+    const isOverdue = (gate: Gate) => {
+      const stored = service.gates.find((one) => sameGateName(one, gate));
+      return stored !== undefined && this.#now.getTime() - stored.since.getTime() > releaseDeadlineMs;
+    };
+    const changes = gateChanges({ ...input, report: this.#report, sequence: this.sequence, isOverdue });
+    if (changes.length > 0) {
+      const gates = nextGates(service.gates, changes, this.#now);
+      this.state.putService({ ...service, gates, sequence: this.sequence });
+      this.#services.add(id);
+      await this.#auditGates(service.gates, gates, isOverdue);
+    } else if (!this.#services.has(id) && !samePlan(planService(this.#base, id), planService(this.state, id))) {
+      this.state.putService({ ...service, sequence: this.sequence });
+      this.#services.add(id);
+    }
+  }
+
+  async #auditGates(
+    before: readonly StoredGate[],
+    after: readonly StoredGate[],
+    isOverdue: (gate: Gate) => boolean,
+  ): Promise<void> {
+    for (const gate of after) {
+      const old = before.find((one) => sameGateName(one, gate));
+      if (gate.state === old?.state) continue;
+      const detail = { realServerId: gate.realServerId, directorNodeId: gate.directorNodeId };
+      if (gate.state === "open") await this.audit("gate.opened", gate.serviceId, detail);
+      if (gate.state === "releasing") await this.audit("gate.releasing", gate.serviceId, detail);
+    }
+    for (const gate of before) {
+      if (after.some((one) => sameGateName(one, gate))) continue;
+      const event = gate.state === "releasing" && isOverdue(gate) ? "gate.releaseForced" : "gate.released";
+      await this.audit(event, gate.serviceId, { realServerId: gate.realServerId, directorNodeId: gate.directorNodeId });
+    }
+  }
+
+  /** VIPs come and go with the services that need them. */
+  #settleVips(): void {
+    const touched = new Set<string>();
+    for (const id of this.#services) {
+      const needs = [this.#base, this.state].map((state) => {
+        const service = state.services.get(id);
+        return new Set(service ? state.vipsOf(service).map((vip) => `${service.spec.directorGroupId} ${vip}`) : []);
+      });
+      for (const need of symmetricDifference(needs[0]!, needs[1]!)) touched.add(need.split(" ")[1]!);
+    }
+    for (const vip of this.state.vips.values()) {
+      if (this.#groups.has(vip.directorGroupId) || (this.#nodes.size > 0 && !vip.deletedAt)) touched.add(vip.address);
+    }
+    if (touched.size === 0) return;
+    const owners = new Map<string, string>();
+    for (const service of this.state.services.values()) {
+      for (const vip of this.state.vipsOf(service)) if (touched.has(vip)) owners.set(vip, service.spec.directorGroupId);
+    }
+    for (const address of touched) {
+      const old = this.state.vips.get(address);
+      const owner = owners.get(address);
+      if (owner === undefined) {
+        if (old && !old.deletedAt) this.#putVip({ ...old, deletedAt: this.#now });
+      } else if (!old || old.deletedAt || old.directorGroupId !== owner) {
+        this.#putVip({ address, directorGroupId: owner, deletedAt: null });
+      } else if (!samePlan(planAddress(this.#base, address), planAddress(this.state, address))) {
+        this.#putVip(old);
+      }
+    }
+  }
+
+  #putVip(vip: { address: string; directorGroupId: string; deletedAt: Date | null }): void {
+    this.state.vips.set(vip.address, { ...vip, sequence: this.sequence });
+    this.#vips.add(vip.address);
+  }
+
+  /** Writes every touched row. */
+  async save(): Promise<void> {
+    for (const id of this.#groups) await this.#saveGroup(this.state.groups.get(id)!);
+    for (const id of this.#nodes) await this.#saveNode(this.state.nodes.get(id)!);
+    for (const id of this.#services) await this.#saveService(this.state.services.get(id)!);
+    for (const address of this.#vips) {
+      const vip = this.state.vips.get(address)!;
+      await this.#tx.vip.upsert({ where: { address }, create: vip, update: vip });
+    }
+    const data = this.#changes.flatMap((changeId) =>
+      [...this.#concernedNodes()].map((nodeId) => ({ changeId, nodeId, state: "applying", message: "" })),
+    );
+    if (data.length > 0) await this.#tx.changeOutcome.createMany({ data });
+  }
+
+  /** The nodes for which this write makes a difference. */
+  #concernedNodes(): Set<string> {
+    const nodes = new Set<string>();
+    for (const id of this.#services) addDifference(planService(this.#base, id), planService(this.state, id), nodes);
+    for (const address of this.#vips) addDifference(planAddress(this.#base, address), planAddress(this.state, address), nodes);
+    return nodes;
+  }
+
+  async #saveGroup(group: StoredGroup): Promise<void> {
+    const data = { ...group, updatedAt: this.#now };
+    if (this.#base.groups.has(group.id)) await this.#tx.directorGroup.update({ where: { id: group.id }, data });
+    else await this.#tx.directorGroup.create({ data: { ...data, createdAt: this.#now } });
+  }
+
+  async #saveNode(node: StoredNode): Promise<void> {
+    const data = {
+      id: node.id,
+      name: node.name,
+      role: node.role,
+      directorGroupId: node.directorGroupId,
+      index: node.index,
+      state: node.state,
+      certSerial: node.certSerial,
+      certExpiresAt: node.certExpiresAt,
+      facts: node.facts === null ? Prisma.DbNull : (node.facts as Prisma.InputJsonValue),
+      machineId: node.machineId,
+      agentVersion: node.agentVersion,
+      revision: node.revision,
+      sequence: node.sequence,
+      enrolledAt: node.enrolledAt,
+      updatedAt: this.#now,
+    };
+    await this.#tx.node.upsert({ where: { id: node.id }, create: data, update: data });
+  }
+
+  async #saveService(service: StoredService): Promise<void> {
+    const { id, spec, revision, sequence, createdAt, updatedAt, deletedAt } = service;
+    const before = this.#base.services.get(id);
+    const { columns, realServers } = rowsOf(id, spec);
+    if (!before)
+      await this.#tx.virtualService.create({ data: { id, ...columns, revision, sequence, createdAt, updatedAt, deletedAt } });
+    else if (before.spec === spec) {
+      await this.#tx.virtualService.update({ where: { id }, data: { revision, sequence, updatedAt, deletedAt } });
+    } else
+      await this.#tx.virtualService.update({ where: { id }, data: { ...columns, revision, sequence, updatedAt, deletedAt } });
+    if (before?.spec.realServers !== spec.realServers) {
+      if (before) await this.#tx.realServer.deleteMany({ where: { serviceId: id } });
+      await this.#tx.realServer.createMany({ data: realServers });
+    }
+    if ((before?.gates ?? none) !== service.gates) await this.#saveGates(before?.gates ?? none, service);
+  }
+
+  async #saveGates(before: readonly StoredGate[], { id, gates }: StoredService): Promise<void> {
+    const kept = new Set(before.filter((gate) => gates.includes(gate)));
+    if (before.length > kept.size) {
+      const gone = before.filter((gate) => !kept.has(gate));
+      await this.#tx.gate.deleteMany({
+        where: { serviceId: id, OR: gone.map(({ realServerId, directorNodeId }) => ({ realServerId, directorNodeId })) },
+      });
+    }
+    const fresh = gates.filter((gate) => !kept.has(gate));
+    if (fresh.length > 0) await this.#tx.gate.createMany({ data: fresh.map(gateRow) });
+  }
+}
+
+const none: StoredGate[] = [];
+const symmetricDifference = (a: ReadonlySet<string>, b: ReadonlySet<string>): string[] => [
+  ...[...a].filter((one) => !b.has(one)),
+  ...[...b].filter((one) => !a.has(one)),
+];
+const json = (value: unknown) => (value === null ? Prisma.DbNull : (value as Prisma.InputJsonValue));
+
+function gateRow(gate: StoredGate) {
+  return {
+    serviceId: gate.serviceId,
+    realServerId: gate.realServerId,
+    directorNodeId: gate.directorNodeId,
+    state: gate.state,
+    since: gate.since,
+    wanted: json(gate.wanted),
+    admitted: json(gate.admitted),
+    releasing: gate.releasing as unknown as Prisma.InputJsonValue,
+  };
+}
+
+function nextGates(gates: readonly StoredGate[], changes: ReturnType<typeof gateChanges>, now: Date): StoredGate[] {
+  const changed = new Map(changes.map((change) => [nameOf(change.gate), change]));
+  const kept = gates.flatMap((gate): StoredGate[] => {
+    const change = changed.get(nameOf(gate));
+    if (!change) return [gate];
+    changed.delete(nameOf(gate));
+    if (change.op === "drop") return [];
+    return [{ ...change.gate, since: change.gate.state === gate.state ? gate.since : now }];
+  });
+  const fresh = [...changed.values()].flatMap(({ op, gate }): StoredGate[] => (op === "put" ? [{ ...gate, since: now }] : []));
+  return [...kept, ...fresh];
+}
+
+const nameOf = (gate: Gate) => `${gate.realServerId} ${gate.directorNodeId}`;
+const sameGateName = (a: Gate, b: Gate) => nameOf(a) === nameOf(b);
+
+/** Whether a gate waits for, or is about, this node. */
+export function isInGate({ directorNodeId, wanted, admitted, releasing }: Gate, nodeId: string): boolean {
+  return (
+    directorNodeId === nodeId ||
+    wanted?.nodeId === nodeId ||
+    admitted?.nodeId === nodeId ||
+    releasing.some(({ endpoint }) => endpoint.nodeId === nodeId)
+  );
+}
+
+function addressesOf(node: StoredNode | undefined): string[] {
+  return node?.facts?.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)) ?? [];
+}

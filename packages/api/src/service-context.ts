@@ -1,0 +1,15 @@
+import type { Database } from "@trigon/db";
+import type { FleetStore } from "./fleet-store.ts";
+import type { Live } from "./live.ts";
+import type { ViewSources } from "./views.ts";
+
+/** What use cases are made with. */
+export interface ServiceContext {
+  db: Database;
+  store: FleetStore;
+  live: Live;
+  sources: ViewSources;
+  now: () => number;
+  /** Addresses at which people and agents reach the controllers: no VIP may be one of them. */
+  controllerAddresses: () => readonly string[];
+}

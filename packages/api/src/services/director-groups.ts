@@ -1,0 +1,122 @@
+import { type DirectorGroupSpec, type DirectorGroupView, DomainError, type FieldError } from "@trigon/model";
+import type { StoredGroup } from "../fleet-rows.ts";
+import type { FleetState } from "../fleet-state.ts";
+import { newId } from "../new-id.ts";
+import { checkRevision } from "../revision.ts";
+import type { ServiceContext } from "../service-context.ts";
+import type { Services } from "../services.ts";
+import { sortedPage } from "../sorted-page.ts";
+import { matches } from "./text-filter.ts";
+
+/** Director groups own VIPs; one member holds them. */
+export function directorGroups({ store }: ServiceContext): Services["directorGroups"] {
+  return {
+    async list(input) {
+      const state = await store.refresh();
+      const found = state.liveGroups().filter(({ id, name }) => matches(input.query, id, name));
+      return sortedPage(
+        found,
+        input,
+        ({ name }) => name,
+        (group) => groupView(state, group),
+      );
+    },
+
+    async get(id) {
+      const state = await store.refresh();
+      return groupView(state, state.group(id));
+    },
+
+    async create(call, spec) {
+      const id = newId("directorGroup");
+      await store.write(call, async (draft) => {
+        check(draft.state, spec, null);
+        draft.putGroup({ id, ...spec, releasingNodeId: null, releasingSequence: null, revision: 1, deletedAt: null });
+        await draft.change({ action: "created", objectKind: "directorGroup", objectId: id, objectName: spec.name, after: spec });
+        await draft.audit("directorGroup.created", id, { name: spec.name });
+      });
+      return groupView(store.state, store.state.group(id));
+    },
+
+    async replace(call, id, revision, spec) {
+      await store.write(
+        call,
+        async (draft) => {
+          const group = draft.state.group(id);
+          checkRevision(group.revision, revision);
+          check(draft.state, spec, id);
+          const before = specOf(group);
+          if (JSON.stringify(before) === JSON.stringify(specOf({ ...group, ...spec }))) return;
+          draft.putGroup({
+            ...withActive(group, spec.activeNodeId, draft.sequence),
+            name: spec.name,
+            mode: spec.mode,
+            revision: group.revision + 1,
+          });
+          const change = { action: "updated", objectKind: "directorGroup", objectId: id, objectName: spec.name } as const;
+          await draft.change({ ...change, before, after: spec });
+          await draft.audit("directorGroup.updated", id, { name: spec.name, activeNodeId: spec.activeNodeId });
+        },
+        { isOptional: true },
+      );
+      return groupView(store.state, store.state.group(id));
+    },
+
+    async delete(call, id, revision) {
+      await store.write(
+        call,
+        async (draft) => {
+          const group = draft.state.groups.get(id);
+          if (!group) throw new DomainError("resource.notFound", `There is no director group ${id}.`);
+          if (group.deletedAt) return;
+          checkRevision(group.revision, revision);
+          const service = draft.state.liveServices().find(({ spec }) => spec.directorGroupId === id);
+          if (service) throw new DomainError("resource.inUse", `The service "${service.spec.name}" belongs to this group.`);
+          const member = draft.state.members(id).find((node) => node.state !== "decommissioned" && node.state !== "revoked");
+          if (member) throw new DomainError("resource.inUse", `The director ${member.name} is a member of this group.`);
+          draft.putGroup({ ...group, revision: group.revision + 1, deletedAt: draft.now });
+          const change = { action: "deleted", objectKind: "directorGroup", objectId: id, objectName: group.name } as const;
+          await draft.change({ ...change, before: specOf(group) });
+          await draft.audit("directorGroup.deleted", id, { name: group.name });
+        },
+        { isOptional: true },
+      );
+    },
+  };
+}
+
+/** The group with another active member: its VIPs move when the old one has let go of them. */
+export function withActive(group: StoredGroup, activeNodeId: string | null, sequence: number): StoredGroup {
+  if (group.activeNodeId === activeNodeId) return group;
+  if (group.activeNodeId === null) return { ...group, activeNodeId };
+  return { ...group, activeNodeId, releasingNodeId: group.activeNodeId, releasingSequence: sequence };
+}
+
+const specOf = ({ name, mode, activeNodeId }: DirectorGroupSpec): DirectorGroupSpec => ({ name, mode, activeNodeId });
+
+function check(state: FleetState, spec: DirectorGroupSpec, id: string | null): void {
+  const errors: FieldError[] = [];
+  const wrong = (pointer: string, code: string, detail: string) => errors.push({ pointer, code, detail });
+  if (state.liveGroups().some((other) => other.id !== id && other.name === spec.name)) {
+    wrong("/name", "name.taken", `Another director group is already called "${spec.name}".`);
+  }
+  if (spec.activeNodeId !== null) {
+    const node = state.nodes.get(spec.activeNodeId);
+    if (node?.role !== "director" || node.directorGroupId !== id || node.state !== "active") {
+      wrong("/activeNodeId", "node.unknown", "The active member must be an active director of this group.");
+    }
+  }
+  if (errors[0]) throw new DomainError("input.invalid", errors[0].detail, errors);
+}
+
+function groupView(state: FleetState, group: StoredGroup): DirectorGroupView {
+  return {
+    ...specOf(group),
+    id: group.id,
+    revision: group.revision,
+    members: state
+      .members(group.id)
+      .filter((node) => node.state === "active" || node.state === "quarantined")
+      .map(({ id, name }) => ({ nodeId: id, name, isActive: id === group.activeNodeId })),
+  };
+}

@@ -1,0 +1,105 @@
+import { DomainError, summarise } from "@trigon/model";
+import type { Draft } from "../draft.ts";
+import type { StoredNode } from "../fleet-rows.ts";
+import { checkRevision } from "../revision.ts";
+import type { ServiceContext } from "../service-context.ts";
+import type { Services } from "../services.ts";
+import { sortedPage } from "../sorted-page.ts";
+import { nodeParts, nodeView } from "../views.ts";
+import { matches } from "./text-filter.ts";
+
+/** The enrolled machines. */
+export function nodes({ store, live, sources }: ServiceContext): Services["nodes"] {
+  async function edit(
+    call: Parameters<Services["nodes"]["rename"]>[0],
+    id: string,
+    revision: Parameters<Services["nodes"]["rename"]>[2],
+    work: (draft: Draft, node: StoredNode) => Promise<void>,
+  ) {
+    await store.write(
+      call,
+      async (draft) => {
+        const node = draft.state.node(id);
+        checkRevision(node.revision, revision);
+        await work(draft, node);
+      },
+      { isOptional: true },
+    );
+    return nodeView(sources, store.state.node(id));
+  }
+
+  return {
+    async list(input) {
+      const state = await store.refresh();
+      const found = [...state.nodes.values()].filter((node) => {
+        const addresses = node.facts?.interfaces.flatMap((leg) => leg.addresses.map(({ address }) => address)) ?? [];
+        return matches(input.query, node.id, node.name, node.role, node.state, ...addresses);
+      });
+      return sortedPage(
+        found,
+        input,
+        ({ name }) => name,
+        (node) => nodeView(sources, node),
+      );
+    },
+
+    async get(id) {
+      const node = (await store.refresh()).node(id);
+      const report = live.report(id);
+      return {
+        ...nodeView(sources, node),
+        facts: node.facts,
+        table: report?.table ?? null,
+        events: [...(report?.events ?? [])].reverse(),
+        parts: nodeParts(sources, node).map(({ fragmentId, title, part }) => ({ fragmentId, title, ...summarise([part]) })),
+      };
+    },
+
+    rename: (call, id, revision, name) =>
+      edit(call, id, revision, async (draft, node) => {
+        if (node.name === name) return;
+        if ([...draft.state.nodes.values()].some((other) => other.id !== id && other.name === name && other.state === "active")) {
+          throw new DomainError("input.invalid", `Another node is already called "${name}".`, [
+            { pointer: "/name", code: "name.taken", detail: `Another node is already called "${name}".` },
+          ]);
+        }
+        draft.putNode({ ...node, name, revision: node.revision + 1 });
+        await draft.change({
+          action: "updated",
+          objectKind: "node",
+          objectId: id,
+          objectName: name,
+          before: { name: node.name },
+          after: { name },
+        });
+        await draft.audit("node.renamed", id, { from: node.name, to: name });
+      }),
+
+    revoke: (call, id, revision) =>
+      edit(call, id, revision, async (draft, node) => {
+        if (node.state === "revoked") return;
+        draft.putNode({ ...node, state: "revoked", revision: node.revision + 1 });
+        const change = { action: "updated", objectKind: "node", objectId: id, objectName: node.name } as const;
+        await draft.change({ ...change, before: { state: node.state }, after: { state: "revoked" } });
+        await draft.audit("node.revoked", id, { name: node.name, serial: node.certSerial });
+      }),
+
+    decommission: (call, id, revision) =>
+      edit(call, id, revision, async (draft, node) => {
+        if (node.state === "decommissioned") return;
+        const group = node.directorGroupId === null ? undefined : draft.state.groups.get(node.directorGroupId);
+        if (group?.activeNodeId === id) {
+          const service = draft.state.liveServices().find(({ spec }) => spec.directorGroupId === group.id);
+          if (service) {
+            const detail = `${node.name} holds the VIPs of "${group.name}" (service "${service.spec.name}"): make another member active first.`;
+            throw new DomainError("resource.inUse", detail);
+          }
+          draft.putGroup({ ...group, activeNodeId: null, revision: group.revision + 1 });
+        }
+        draft.putNode({ ...node, state: "decommissioned", revision: node.revision + 1 });
+        const change = { action: "updated", objectKind: "node", objectId: id, objectName: node.name } as const;
+        await draft.change({ ...change, before: { state: node.state }, after: { state: "decommissioned" } });
+        await draft.audit("node.decommissioned", id, { name: node.name });
+      }),
+  };
+}

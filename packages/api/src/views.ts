@@ -1,0 +1,145 @@
+import {
+  type FragmentState,
+  type GateView,
+  type NodePart,
+  type NodeView,
+  type ServiceRow,
+  summarise,
+  type VirtualServiceView,
+} from "@trigon/model";
+import { gateReason } from "@trigon/planner";
+import type { StoredGate, StoredNode, StoredService } from "./fleet-rows.ts";
+import type { FleetState } from "./fleet-state.ts";
+import type { Live } from "./live.ts";
+import type { PlanStore } from "./plan-store.ts";
+
+/** What views are made of: what is wanted, and what was said. */
+export interface ViewSources {
+  state: FleetState;
+  plans: PlanStore;
+  live: Live;
+}
+
+/** Each fragment of a service, and of its VIP, beside what its node last said about it. */
+function partsOf({ state, plans, live }: ViewSources, service: StoredService): (NodePart & { role: StoredNode["role"] })[] {
+  const subjects = [plans.planOf(service.id), plans.planOf(service.spec.vip)];
+  const isHeld = service.deletedAt === null && service.spec.enabled;
+  return subjects.slice(0, isHeld ? 2 : 1).flatMap((plan) =>
+    [...plan].flatMap(([nodeId, fragments]) => {
+      const node = state.nodes.get(nodeId);
+      if (!node) return [];
+      return fragments.map(({ id, hash }) => partOf(live, node, hash, live.report(nodeId)?.fragments.get(id)));
+    }),
+  );
+}
+
+function partOf(live: Live, node: StoredNode, wantedHash: string, reported: FragmentState | undefined) {
+  return {
+    nodeId: node.id,
+    nodeName: node.name,
+    role: node.role,
+    isConnected: live.isConnected(node.id),
+    wantedHash,
+    reported: reported ?? null,
+  };
+}
+
+export function syncOf(sources: ViewSources, service: StoredService): VirtualServiceView["status"]["sync"] {
+  return summarise(partsOf(sources, service), service.spec.enabled);
+}
+
+export function serviceView(sources: ViewSources, service: StoredService): VirtualServiceView {
+  const parts = partsOf(sources, service);
+  const byNode = new Map<string, typeof parts>();
+  for (const part of parts) byNode.set(part.nodeId, [...(byNode.get(part.nodeId) ?? []), part]);
+  return {
+    ...service.spec,
+    id: service.id,
+    revision: service.revision,
+    createdAt: service.createdAt.toISOString(),
+    updatedAt: service.updatedAt.toISOString(),
+    status: {
+      sync: summarise(parts, service.spec.enabled),
+      parts: [...byNode.values()].map((own) => {
+        const { nodeId, nodeName, role } = own[0]!;
+        return { nodeId, nodeName, role, ...summarise(own) };
+      }),
+      gates: service.gates.map((gate) => gateView(sources, gate)),
+    },
+  };
+}
+
+export function gateView({ state, live }: ViewSources, gate: StoredGate): GateView {
+  const endpoint = gate.wanted ?? gate.admitted ?? gate.releasing[0]?.endpoint;
+  return {
+    realServerId: gate.realServerId,
+    rip: endpoint?.rip ?? "",
+    port: endpoint?.ripPort ?? 0,
+    directorNodeId: gate.directorNodeId,
+    state: gate.state,
+    reason: gateReason(gate, state.index, (nodeId) => live.report(nodeId)),
+    since: gate.since.toISOString(),
+  };
+}
+
+export function serviceRow(sources: ViewSources, service: StoredService): ServiceRow {
+  const { spec } = service;
+  const admitted = new Set(service.gates.filter((gate) => gate.admitted !== null).map((gate) => gate.realServerId));
+  return {
+    id: service.id,
+    revision: service.revision,
+    name: spec.name,
+    enabled: spec.enabled,
+    vip: spec.vip,
+    protocol: spec.protocol,
+    port: spec.port,
+    forwarding: spec.forwarding,
+    scheduler: spec.scheduler,
+    realServers: { total: spec.realServers.length, admitted: spec.realServers.filter(({ id }) => admitted.has(id)).length },
+    sync: syncOf(sources, service),
+  };
+}
+
+/** A node's own parts: every fragment that it should hold. */
+export function nodeParts({ plans, live }: ViewSources, node: StoredNode) {
+  const report = live.report(node.id);
+  return [...plans.fragments(node.id).values()].map((fragment) => {
+    const part = partOf(live, node, fragment.hash, report?.fragments.get(fragment.id));
+    const title = fragment.kind === "director.vip" ? fragment.vip : fragment.name;
+    return { fragmentId: fragment.id, title, part };
+  });
+}
+
+export function nodeView(sources: ViewSources, node: StoredNode): NodeView {
+  const { state, plans, live } = sources;
+  const report = live.report(node.id);
+  const parts = nodeParts(sources, node).map(({ part }) => part);
+  const isConnected = live.isConnected(node.id);
+  const idle = isConnected
+    ? { state: "inSync" as const, reason: "node.idle", message: "It has nothing to hold." }
+    : { state: "unknown" as const, reason: "node.disconnected", message: `${node.name} is not connected.` };
+  return {
+    id: node.id,
+    revision: node.revision,
+    name: node.name,
+    role: node.role,
+    directorGroupId: node.directorGroupId,
+    state: node.state,
+    isConnected,
+    isActiveDirector: node.directorGroupId !== null && state.groups.get(node.directorGroupId)?.activeNodeId === node.id,
+    lastSeenAt: live.lastSeenAt(node.id)?.toISOString() ?? null,
+    enrolledAt: node.enrolledAt.toISOString(),
+    agentVersion: node.agentVersion,
+    certificateExpiresAt: node.certExpiresAt?.toISOString() ?? null,
+    addresses: [
+      ...new Set(
+        node.facts?.interfaces
+          .filter(({ name }) => name !== "lo")
+          .flatMap(({ addresses }) => addresses.map(({ address }) => address))
+          .filter((address) => !address.startsWith("fe80:")) ?? [],
+      ),
+    ],
+    generation: { wanted: plans.wanted(node.id), applied: report?.generation ?? null },
+    sync: parts.length === 0 ? idle : summarise(parts),
+  };
+}
