@@ -275,6 +275,8 @@ export class NodeLoop {
     if (this.#running || this.#stop.signal.aborted) return;
     this.#running = this.#drain().finally(() => {
       this.#running = null;
+      // What came in between the last look at the queue and now.
+      if (!isIdle(this.#work)) this.#wake();
     });
   }
 

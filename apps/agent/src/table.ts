@@ -1,6 +1,6 @@
 import { type Resource, reportLimits, type TableRow } from "@trigon/model";
+import { textOf } from "@trigon/planner";
 import { type Desired, meets } from "@trigon/reconciler";
-import { textOf } from "./text.ts";
 
 /** What the rows are made from: wanted, last seen, and what is not ours. */
 export interface TableSource {

@@ -3,11 +3,11 @@ import { existsSync, lstatSync, readlinkSync, rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { createKernel } from "@trigon/kernel";
+import { textOf } from "@trigon/planner";
 import { Desired, type Found, type Kernel, keyOf, Ledger, Outcomes, runPass } from "@trigon/reconciler";
 import type { AgentPaths } from "./paths.ts";
 import { JournalFile } from "./state/journal-file.ts";
 import { lockHolder, takeLock } from "./state/lock.ts";
-import { textOf } from "./text.ts";
 
 const program = "/opt/trigon";
 const command = "/usr/local/bin/trigon-agent";
