@@ -334,7 +334,8 @@ install_line() {
   packages=''
   for wanted in "$@"; do
     case $wanted in
-      ip) if command -v apt-get >/dev/null 2>&1; then package=iproute2; else package=iproute; fi ;;
+      modprobe) package=kmod ;;
+      iptables) if command -v dnf >/dev/null 2>&1; then package=iptables-nft; else package=iptables; fi ;;
       arping) if command -v apt-get >/dev/null 2>&1; then package=iputils-arping; else package=iputils; fi ;;
       sha256sum) package=coreutils ;;
       *) package=$wanted ;;
@@ -356,8 +357,8 @@ install_line() {
 
 check_tools() {
   case $role in
-    director) tools='iptables arping' ;;
-    *) tools='iptables' ;;
+    director) tools='modprobe iptables arping' ;;
+    *) tools='modprobe iptables' ;;
   esac
   missing=''
   for tool in $tools; do
