@@ -8,15 +8,19 @@ export const familyNumber = (family: Family): number => (family === "inet" ? AF_
 /** The family an address is written in. */
 export const familyOf = (address: string): Family => (address.includes(":") ? "inet6" : "inet");
 
-/** The 4 or 16 bytes of an address in network order, or undefined when the text is none. No zone, no prefix. */
-export const parseInet = (text: string): Uint8Array | undefined => (text.includes(":") ? parseInet6(text) : parseInet4(text));
+/**
+ * The 4 or 16 bytes of an address in network order, or undefined when the text is none. No zone, no prefix. With `size` 16 an
+ * IPv4 address has twelve zeros after it, as in the kernel's union nf_inet_addr.
+ */
+export const parseInet = (text: string, size: 4 | 16 = 4): Uint8Array | undefined =>
+  text.includes(":") ? parseInet6(text) : parseInet4(text, size);
 
 /** RFC 5952 text of 4 or 16 bytes. */
 export const formatInet = (bytes: Uint8Array): string =>
   bytes.length === 4 ? `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` : formatInet6(bytes);
 
-function parseInet4(text: string): Uint8Array | undefined {
-  const bytes = new Uint8Array(4);
+function parseInet4(text: string, size: 4 | 16): Uint8Array | undefined {
+  const bytes = new Uint8Array(size);
   let part = 0;
   let digits = 0;
   let value = 0;
@@ -58,7 +62,7 @@ function groups(run: string, isEnd: boolean): number[] | undefined {
   const parts = run.split(":");
   for (const [i, part] of parts.entries()) {
     if (isEnd && i === parts.length - 1 && part.includes(".")) {
-      const v4 = parseInet4(part);
+      const v4 = parseInet4(part, 4);
       if (!v4) return undefined;
       out.push(...v4);
     } else {

@@ -96,23 +96,28 @@ export const serviceAttributes = attributes({
 });
 export type WireService = Infer<typeof serviceAttributes>;
 
-/** IPVS_DEST_ATTR_* of <linux/ip_vs.h>. */
-export const destinationAttributes = attributes({
+/** IPVS_DEST_ATTR_* of <linux/ip_vs.h> that a request holds. */
+const destinationSettings = {
   address: attr(1, bytes),
   port: attr(2, u16be),
   forward: attr(3, u32),
   weight: attr(4, u32),
   upperThreshold: attr(5, u32),
   lowerThreshold: attr(6, u32),
+  family: attr(11, u16),
+  tunnelType: attr(13, u8),
+  tunnelPort: attr(14, u16be),
+  tunnelFlags: attr(15, u16),
+};
+
+/** The same and what only replies hold. */
+export const destinationAttributes = attributes({
+  ...destinationSettings,
   activeConnections: attr(7, u32),
   inactiveConnections: attr(8, u32),
   persistentConnections: attr(9, u32),
   stats: attr(10, later(stats32)),
-  family: attr(11, u16),
   stats64: attr(12, later(stats64)),
-  tunnelType: attr(13, u8),
-  tunnelPort: attr(14, u16be),
-  tunnelFlags: attr(15, u16),
 });
 export type WireDestination = Infer<typeof destinationAttributes>;
 
@@ -137,6 +142,11 @@ export const commandAttributes = attributes({
   timeoutTcp: attr(4, u32),
   timeoutTcpFin: attr(5, u32),
   timeoutUdp: attr(6, u32),
+});
+/** A change of a destination whose service is already encoded: a run of them names the same service over and over. */
+export const destinationCommand = attributes({
+  service: attr(1, nested(bytes)),
+  destination: attr(2, nested(attributes(destinationSettings))),
 });
 export type WireCommand = Infer<typeof commandAttributes>;
 

@@ -2,15 +2,19 @@ import { expect, test } from "vitest";
 import { CodecError } from "./codec.ts";
 import {
   describeOperation,
+  destinationIdToWire,
+  destinationToWire,
   encodeBatch,
+  encodeCommand,
   type IpvsDestination,
   type IpvsOperation,
   type IpvsService,
   plainTunnel,
   serviceFromWire,
+  serviceIdToWire,
   serviceToWire,
 } from "./ipvs.ts";
-import { serviceAttributes } from "./ipvs-wire.ts";
+import { ipvsCommand, serviceAttributes, type WireCommand } from "./ipvs-wire.ts";
 import { parseMessages } from "./message.ts";
 
 const service: IpvsService = {
@@ -66,6 +70,36 @@ test("an operation's words name what it is about", () => {
     "delService udp [::1]:53",
   );
   expect(describeOperation({ op: "delService", service: { family: "inet", fwmark: 7 } })).toBe("delService fwmark 7 (inet)");
+});
+
+test("a batch is, byte for byte, each operation encoded by itself", () => {
+  const other: IpvsService = { family: "inet6", fwmark: 7, scheduler: "rr", flags: 0, timeout: 0, netmask: "128" };
+  const destination6: IpvsDestination = { ...destination, family: "inet6", address: "2001:db8::2" };
+  const operations: IpvsOperation[] = [
+    { op: "newService", service },
+    { op: "newDestination", service, destination },
+    { op: "setDestination", service: { ...service }, destination: { ...destination, weight: 9 } },
+    { op: "newDestination", service: { ...service, port: 81 }, destination },
+    { op: "newDestination", service: other, destination: destination6 },
+    { op: "delDestination", service: other, destination: destination6 },
+    { op: "delService", service: other },
+  ];
+  const alone = operations.map((operation) => {
+    const id = serviceIdToWire(operation.service);
+    const encode = (body: WireCommand) => encodeCommand(28, ipvsCommand[operation.op], body);
+    switch (operation.op) {
+      case "newService":
+      case "setService":
+        return encode({ service: serviceToWire(operation.service) });
+      case "delService":
+        return encode({ service: id });
+      case "delDestination":
+        return encode({ service: id, destination: destinationIdToWire(operation.destination) });
+      default:
+        return encode({ service: id, destination: destinationToWire(operation.destination) });
+    }
+  });
+  expect(encodeBatch(operations, 28).toString("hex")).toBe(Buffer.concat(alone).toString("hex"));
 });
 
 test("11,000 operations are encoded into as many messages without a buffer each", () => {

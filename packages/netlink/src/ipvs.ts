@@ -1,13 +1,15 @@
 import { CodecError } from "./codec.ts";
 import type { NetlinkError } from "./errors.ts";
 import { GENL_HEADER, type GenericFamily, resolveFamily, writeGeneric } from "./genl.ts";
-import { AF_INET, AF_INET6, type Family, familyNumber, formatInet, parseInet } from "./inet.ts";
+import { AF_INET, AF_INET6, type Family, familyNumber, familyOf, formatInet, parseInet } from "./inet.ts";
 import {
   commandAttributes,
+  destinationCommand,
   IPVS_FAMILY,
   IPVS_VERSION,
   infoAttributes,
   ipvsCommand,
+  serviceAttributes,
   serviceFlag,
   type WireCommand,
   type WireDaemon,
@@ -133,9 +135,30 @@ export type IpvsOperation =
  */
 export function encodeBatch(operations: readonly IpvsOperation[], familyId: number): Buffer {
   const writer = new Writer(64 + operations.length * 176);
-  for (const operation of operations) writeOperation(writer, operation, familyId);
+  let named: { id: IpvsServiceId; bytes: Uint8Array } | undefined; // destinations mostly come in runs of one service
+  for (const operation of operations) {
+    if (!("destination" in operation)) {
+      writeOperation(writer, operation, familyId);
+      continue;
+    }
+    const { service: id } = operation;
+    if (!named || !isSameService(named.id, id)) named = { id, bytes: serviceAttributes.encode(serviceIdToWire(id)) };
+    const { bytes } = named;
+    const destination = destinationOf(operation);
+    writeGeneric(writer, familyId, ipvsCommand[operation.op], IPVS_VERSION, () =>
+      destinationCommand.write(writer, { service: bytes, destination }),
+    );
+  }
   return writer.written();
 }
+
+const isSameService = (one: IpvsServiceId, other: IpvsServiceId): boolean =>
+  one === other ||
+  (one.family === other.family &&
+    one.protocol === other.protocol &&
+    one.address === other.address &&
+    one.port === other.port &&
+    one.fwmark === other.fwmark);
 
 /** A change in words, for errors: `newDestination 10.0.0.1:80 of tcp 192.0.2.1:80`. */
 export function describeOperation(operation: IpvsOperation): string {
@@ -315,13 +338,13 @@ function operationToWire(operation: IpvsOperation): WireCommand {
       return { service: serviceToWire(operation.service) };
     case "delService":
       return { service: serviceIdToWire(operation.service) };
-    case "newDestination":
-    case "setDestination":
-      return { service: serviceIdToWire(operation.service), destination: destinationToWire(operation.destination) };
-    case "delDestination":
-      return { service: serviceIdToWire(operation.service), destination: destinationIdToWire(operation.destination) };
+    default:
+      return { service: serviceIdToWire(operation.service), destination: destinationOf(operation) };
   }
 }
+
+const destinationOf = (operation: Extract<IpvsOperation, { destination: unknown }>): WireDestination =>
+  operation.op === "delDestination" ? destinationIdToWire(operation.destination) : destinationToWire(operation.destination);
 
 const decode = (message: Message) => commandAttributes.decode(message.payload.subarray(GENL_HEADER));
 
@@ -367,15 +390,19 @@ export function destinationIdToWire({ family, address, port }: IpvsDestinationId
 }
 
 export function destinationToWire(destination: IpvsDestination): WireDestination {
-  const wire = destinationIdToWire(destination);
-  wire.forward = forwardMethods.indexOf(destination.forward);
-  wire.weight = destination.weight;
-  wire.upperThreshold = destination.upperThreshold;
-  wire.lowerThreshold = destination.lowerThreshold;
-  wire.tunnelType = tunnelTypes.indexOf(destination.tunnel.type);
-  wire.tunnelPort = destination.tunnel.port;
-  wire.tunnelFlags = destination.tunnel.flags;
-  return wire;
+  const { family, address, port, forward, weight, upperThreshold, lowerThreshold, tunnel } = destination;
+  return {
+    address: addressBytes(address, family),
+    port,
+    forward: forwardMethods.indexOf(forward),
+    weight,
+    upperThreshold,
+    lowerThreshold,
+    family: familyNumber(family),
+    tunnelType: tunnelTypes.indexOf(tunnel.type),
+    tunnelPort: tunnel.port,
+    tunnelFlags: tunnel.flags,
+  };
 }
 
 /** `serviceFamily` counts for kernels before 3.18, which name no family: both are then the same. */
@@ -460,13 +487,11 @@ function statsFromWire(wide: WireStats64 | undefined, narrow: (() => WireStats32
   };
 }
 
+/** 16 bytes, as ipvsadm sends both families. */
 function addressBytes(text: string, family: Family): Uint8Array {
-  const parsed = parseInet(text);
-  if (parsed?.length !== (family === "inet" ? 4 : 16)) throw new CodecError(`"${text}" is no ${family} address`);
-  if (parsed.length === 16) return parsed;
-  const padded = new Uint8Array(16); // union nf_inet_addr, as ipvsadm sends it
-  padded.set(parsed);
-  return padded;
+  const parsed = familyOf(text) === family ? parseInet(text, 16) : undefined;
+  if (!parsed) throw new CodecError(`"${text}" is no ${family} address`);
+  return parsed;
 }
 
 function addressText(wire: Uint8Array | undefined, family: Family): string {

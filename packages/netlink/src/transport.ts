@@ -35,7 +35,7 @@ export interface RawSocket {
 }
 
 export interface TransportOptions {
-  /** How long an answer may be silent, in milliseconds (5000). */
+  /** How long the kernel may be silent, in milliseconds (5000); noticed up to a quarter later. */
   timeoutMs?: number;
   /** How often a dump is read again when it was interrupted by a change (8). */
   dumpRetries?: number;
@@ -49,6 +49,9 @@ interface Exchange {
   last: number;
   /** Takes an answer; true ends the exchange. */
   take(message: Message): boolean;
+  /** Ticks of the watchdog since the last answer. */
+  silence: number;
+  what: string;
   settle(error?: Error): void;
 }
 
@@ -58,6 +61,9 @@ const BUFFER_BYTES = 1 << 20;
 const BATCH_BYTES = 60 * 1024;
 /** Kernel memory that one queued error reply may take: it quotes the request, in a buffer of a power of two and its sk_buff. */
 const REPLY_BYTES = 1280;
+
+/** The watchdog looks this often in the time of a timeout. */
+const TICKS = 4;
 
 /** Opens a raw socket with large buffers. `messagePeeking` keeps replies exact: nothing is truncated and little is allocated. */
 export function openRawSocket(protocol: number): RawNetlinkSocket {
@@ -79,6 +85,7 @@ export class NetlinkSocket {
   #tail: Promise<unknown> = Promise.resolve();
   #exchange: Exchange | undefined;
   #closed = false;
+  #watchdog: NodeJS.Timeout | undefined;
 
   /** Opens a socket of `protocol` (NETLINK_ROUTE, NETLINK_GENERIC) in the network namespace of this process. */
   static open(protocol: number, options: TransportOptions = {}): NetlinkSocket {
@@ -155,6 +162,7 @@ export class NetlinkSocket {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    clearInterval(this.#watchdog);
     this.#raw.close();
     this.#exchange?.settle(closedError("close"));
   }
@@ -252,20 +260,12 @@ export class NetlinkSocket {
       const settle = (error?: Error) => {
         if (this.#exchange !== exchange) return;
         this.#exchange = undefined;
-        clearTimeout(timer);
         if (error) reject(error);
         else resolve();
       };
-      const exchange: Exchange = { first, last: this.#sequence, take, settle };
-      const timer = setTimeout(
-        () => settle(new NetlinkError(ETIMEDOUT, what, `no answer in ${this.#timeoutMs} ms`)),
-        this.#timeoutMs,
-      );
-      exchange.take = (message) => {
-        timer.refresh(); // a long dump is no silence
-        return take(message);
-      };
+      const exchange: Exchange = { first, last: this.#sequence, take, silence: 0, what, settle };
       this.#exchange = exchange;
+      this.#watchdog ??= setInterval(() => this.#tick(), this.#timeoutMs / TICKS).unref();
       try {
         this.#raw.send(bytes, undefined, (error) => error && settle(socketError(error, what)));
       } catch (error) {
@@ -274,9 +274,21 @@ export class NetlinkSocket {
     });
   }
 
+  /** One watchdog for all requests: setting a timer for each would read the clock each time, which a guest kernel makes slow. */
+  #tick(): void {
+    const exchange = this.#exchange;
+    if (!exchange) {
+      clearInterval(this.#watchdog);
+      this.#watchdog = undefined;
+    } else if (exchange.silence++ >= TICKS) {
+      exchange.settle(new NetlinkError(ETIMEDOUT, exchange.what, `no answer in ${this.#timeoutMs} ms`));
+    }
+  }
+
   #receive(bytes: Buffer): void {
     const exchange = this.#exchange;
     if (!exchange) return;
+    exchange.silence = 0;
     try {
       for (const message of parseMessages(bytes)) {
         if (message.sequence < exchange.first || message.sequence > exchange.last) continue; // an answer that came too late
