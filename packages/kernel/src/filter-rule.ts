@@ -3,18 +3,19 @@ import type { ActionResult, KernelCounters } from "@trigon/reconciler";
 import type { ActionOn, Adapter } from "./adapter.ts";
 import { done, failed, KernelError } from "./failure.ts";
 import { detectIptables, type Iptables, restore, save } from "./iptables.ts";
-import { editChain, ownRules, parseChains, type SavedChain, tablesIn } from "./rule-text.ts";
+import { editChain, ownRules, parseChains, type SavedChain } from "./rule-text.ts";
 
 type Action = ActionOn<"filterRule">;
 type Family = FilterRuleResource["family"];
 type Table = FilterRuleResource["table"];
 
 const families: readonly Family[] = [4, 6];
+const tables: readonly Table[] = ["raw", "mangle", "nat", "filter"];
 const ruleOf = (action: Action): FilterRuleResource => (action.op === "delete" ? action.from : action.to);
 
 /**
- * Rules in chains of our own, one chain for a table and hook, entered by one jump at the head of the built-in chain. A table is read by one
- * iptables-save and changed by one iptables-restore; chain and jump go with the last rule.
+ * Rules in chains of our own, one chain for a table and hook, entered by one jump at the head of the built-in chain. Tables are read by one
+ * iptables-save for a family, and each is changed by one iptables-restore; chain and jump go with the last rule.
  */
 export class FilterRuleAdapter implements Adapter<"filterRule"> {
   readonly kinds = ["filterRule"] as const;
@@ -35,12 +36,9 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
     if (!tools) return [];
     const wanted = new Set(keys);
     const found: FilterRuleResource[] = [];
-    for (const place of new Set(keys.map((key) => key.split(" ").slice(1, 3).join(" ")))) {
-      const { family, table } = parsePlace(place);
-      const chains = parseChains(await save(tools, family, table), { family, table });
-      found.push(...chains.flatMap(ownRules).filter(({ key }) => wanted.has(key)));
-    }
-    return found;
+    for (const [family, asked] of placesOf(keys.map(placeOfKey)))
+      found.push(...(await readChains(tools, family, asked)).flatMap(({ chains }) => chains.flatMap(ownRules)));
+    return found.filter(({ key }) => wanted.has(key));
   }
 
   async observeAll(): Promise<FilterRuleResource[]> {
@@ -49,18 +47,14 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
 
   async apply(actions: readonly Action[]): Promise<ActionResult[]> {
     const results: ActionResult[] = actions.map(() => done);
-    const groups = new Map<string, number[]>();
-    for (const [index, action] of actions.entries()) {
-      const { family, table } = ruleOf(action);
-      const place = `${family} ${table}`;
-      groups.set(place, [...(groups.get(place) ?? []), index]);
-    }
-    for (const [place, indexes] of groups) {
-      const outcome = await this.#applyToTable(
-        parsePlace(place),
-        indexes.map((index) => actions[index]!),
-      );
-      for (const [at, index] of indexes.entries()) results[index] = outcome[at]!;
+    for (const [family, used] of placesOf(actions.map(ruleOf))) {
+      const read = await this.#read(family, used);
+      for (const table of used) {
+        const indexes = [...actions.keys()].filter((index) => isIn(ruleOf(actions[index]!), family, table));
+        const asked = indexes.map((index) => actions[index]!);
+        const outcome = await this.#change(family, table, read, asked);
+        for (const [at, index] of indexes.entries()) results[index] = outcome[at]!;
+      }
     }
     return results;
   }
@@ -76,58 +70,92 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
 
   async #everything(): Promise<SavedChain[]> {
     const tools = await this.tools();
-    const chains: SavedChain[] = [];
+    if (!tools) return [];
+    const found: SavedChain[] = [];
     const inUse = new Set<string>();
-    for (const family of tools ? families : []) {
-      const text = await save(tools!, family).catch((error) => {
-        if (family === 6) return ""; // a host may have IPv6 disabled
-        throw error;
-      });
-      for (const table of tablesIn(text) as Table[]) {
-        const found = parseChains(text, { family, table });
-        if (found.length > 0) inUse.add(`${family} ${table}`);
-        chains.push(...found);
+    for (const family of families) {
+      // A host may have IPv6 disabled: no rules then, and no failure.
+      const read = await readChains(tools, family, tables).catch((error) => (family === 6 ? [] : Promise.reject(error)));
+      for (const { table, chains } of read) {
+        if (chains.length > 0) inUse.add(`${family} ${table}`);
+        found.push(...chains);
       }
     }
     this.#tablesInUse = inUse;
-    return chains;
+    return found;
   }
 
   async #inUse(places: ReadonlySet<string>): Promise<SavedChain[]> {
     const tools = await this.tools();
-    const chains: SavedChain[] = [];
-    for (const place of tools ? places : []) {
-      const { family, table } = parsePlace(place);
-      chains.push(...parseChains(await save(tools!, family, table), { family, table }));
-    }
-    return chains;
+    const found: SavedChain[] = [];
+    for (const [family, used] of tools ? placesOf([...places].map(parsePlace)) : [])
+      found.push(...(await readChains(tools!, family, used)).flatMap(({ chains }) => chains));
+    return found;
   }
 
-  async #applyToTable(place: { family: Family; table: Table }, actions: readonly Action[]): Promise<ActionResult[]> {
-    const { family, table } = place;
+  /** The tables' chains, or why they cannot be read. */
+  async #read(family: Family, asked: readonly Table[]): Promise<Reading> {
     try {
       const tools = await this.tools();
       if (!tools) throw new KernelError("tool.missing", "Could not change packet filter rules: iptables is not installed");
-      const chains = parseChains(await save(tools, family, table), place);
+      return { tools, tables: await readChains(tools, family, asked) };
+    } catch (error) {
+      return { error };
+    }
+  }
+
+  async #change(family: Family, table: Table, read: Reading, actions: readonly Action[]): Promise<ActionResult[]> {
+    const tried = `change ${table} rules of IPv${family}`;
+    if ("error" in read) return actions.map(() => failed(read.error, tried));
+    try {
+      const chains = read.tables.find((candidate) => candidate.table === table)?.chains ?? [];
       const { results, next } = plan(chains, actions);
       const lines = [...next].flatMap(([hook, rules]) => editChain(chainOf(chains, hook), rules));
-      if (lines.length > 0) await restore(tools, family, table, lines);
+      if (lines.length > 0) await restore(read.tools, family, table, lines);
       this.#tablesInUse?.add(`${family} ${table}`);
       return results;
     } catch (error) {
-      if (actions.length === 1) return [failed(error, `change ${table} rules`)];
+      if (actions.length === 1) return [failed(error, tried)];
       // The restore is one transaction: one wrong rule fails it whole, so each is tried alone.
       const results: ActionResult[] = [];
-      for (const action of actions) results.push(...(await this.#applyToTable(place, [action])));
+      for (const action of actions)
+        results.push(...(await this.#change(family, table, await this.#read(family, [table]), [action])));
       return results;
     }
   }
 }
 
-const parsePlace = (place: string): { family: Family; table: Table } => {
+type Reading = { tools: Iptables; tables: { table: Table; chains: SavedChain[] }[] } | { error: unknown };
+
+interface Place {
+  family: Family;
+  table: Table;
+}
+
+const parsePlace = (place: string): Place => {
   const [family, table] = place.split(" ");
   return { family: Number(family) as Family, table: table as Table };
 };
+
+const placeOfKey = (key: string): Place => parsePlace(key.slice("filterRule ".length));
+const isIn = (place: Place, family: Family, table: Table): boolean => place.family === family && place.table === table;
+
+/** The tables of each family. */
+function placesOf(places: readonly Place[]): Map<Family, Table[]> {
+  const found = new Map<Family, Table[]>();
+  for (const { family, table } of places) {
+    const list = found.get(family);
+    if (!list) found.set(family, [table]);
+    else if (!list.includes(table)) list.push(table);
+  }
+  return found;
+}
+
+/** Our chains in these tables, by one program whether one table is asked for or all. */
+async function readChains(tools: Iptables, family: Family, asked: readonly Table[]) {
+  const text = await save(tools, family, asked.length === 1 ? asked[0] : undefined);
+  return asked.map((table) => ({ table, chains: parseChains(text, { family, table }) }));
+}
 
 const chainOf = (chains: readonly SavedChain[], hook: SavedChain["hook"]): SavedChain =>
   chains.find((chain) => chain.hook === hook) ?? { hook, rules: [], jumps: 0 };

@@ -6,8 +6,6 @@ type Place = Pick<FilterRuleResource, "family" | "table">;
 export interface SavedRule {
   /** Undefined for a stranger's rule in our chain; it keeps the chain alive. */
   resource: FilterRuleResource | undefined;
-  /** The words after `-A CHAIN`, as printed: what -D takes back. */
-  text: string;
   packets: number;
   bytes: number;
 }
@@ -52,13 +50,10 @@ export function parseChains(text: string, { family, table }: Place): SavedChain[
       continue;
     }
     const resource = resourceOfRule(words, { family, table, hook: chain.hook });
-    chain.rules.push({ resource, text: words, packets: Number(packets), bytes: Number(bytes) });
+    chain.rules.push({ resource, packets: Number(packets), bytes: Number(bytes) });
   }
   return [...chains.values()];
 }
-
-/** The tables that the text of iptables-save holds. */
-export const tablesIn = (text: string): string[] => [...text.matchAll(/^\*(\w+)$/gm)].map((match) => match[1]!);
 
 function linesOf(text: string, table: string): string[] {
   const lines = text.split("\n");
@@ -87,12 +82,13 @@ function resourceOfRule(
 /** Numbers of protocols that iptables-save names from /etc/protocols, which a node may lack or spell otherwise. */
 const protocolNumbers: Readonly<Record<string, string>> = { ipencap: "4", ipip: "4", ipv4: "4", gre: "47" };
 
-/** iptables versions differ in the spelling of link addresses and of rarer protocols. */
+/** Where iptables-save spells one thing in several ways (by version, by match) it is given the way of `-s` and `-d`: whole prefixes, lower case. */
 function canonical(tokens: readonly string[]): string[] {
   return tokens.map((token, index) => {
     const option = tokens[index - 1];
     if (option === "-p") return protocolNumbers[token] ?? token;
     if (option === "--mac-source") return token.toLowerCase();
+    if (option === "--vaddr" && !token.includes("/")) return `${token}/${token.includes(":") ? 128 : 32}`;
     return token;
   });
 }
@@ -137,7 +133,8 @@ export function editChain(chain: SavedChain, next: readonly FilterRuleResource[]
   const lines: string[] = [];
   if (!exists && !isEmpty) lines.push(`:${name} - [0:0]`); // a chain that exists would be emptied by this
   if (chain.jumps === 0 && !isEmpty) lines.push(`-I ${chain.hook} 1 -j ${name}`);
-  for (const rule of chain.rules) if (!stays(rule)) lines.push(`-D ${name} ${rule.text}`);
+  // By number, from the end: by its words, a rule with an ipvs match is not found again.
+  for (const [index, rule] of [...chain.rules.entries()].reverse()) if (!stays(rule)) lines.push(`-D ${name} ${index + 1}`);
   for (const rule of added) {
     const found = standing.findIndex((other) => other && compareRules(rule, other) < 0);
     const at = found < 0 ? standing.length : found;
