@@ -3,6 +3,13 @@ import type { Action, ActionResult, Found, Kernel, KernelCounters, KernelFailure
 
 const absent = (code: string, key: string): ActionResult => ({ ok: false, failure: { code, message: `${code} ${key}` } });
 
+/** A kernel holds values, not wishes. */
+function asHeld(to: Resource): Resource {
+  if (to.kind === "sysctl") return { kind: "sysctl", key: to.key, path: to.path, value: to.value ?? String(to.atLeast) };
+  if (to.kind === "linkState") return { kind: "linkState", key: to.key, name: to.name, up: to.up };
+  return to;
+}
+
 /** A kernel of keys and values, with the few rules of the real one that passes depend on. Its own oracle: tests read `held` and `log`. */
 export class MemoryKernel implements Kernel {
   readonly held = new Map<string, Resource>();
@@ -58,7 +65,7 @@ export class MemoryKernel implements Kernel {
       to.kind === "sysctl" ? /conf\/(trg-[^/]+)/.exec(to.path)?.[1] : to.kind === "address" ? to.interface : undefined;
     if (device?.startsWith("trg-") && !this.held.has(resourceKey.link(device))) return absent("ENODEV", key);
     if (to.kind === "ipvsDestination" && !this.held.has(to.service)) return absent("ESRCH", key);
-    this.held.set(key, to.kind === "sysctl" ? { ...to, value: to.value ?? String(to.atLeast) } : to);
+    this.held.set(key, asHeld(to));
     if (to.kind === "link")
       this.held.set(resourceKey.linkState(to.name), {
         kind: "linkState",
