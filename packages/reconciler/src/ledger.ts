@@ -18,6 +18,8 @@ export interface Claim {
   bootId: string;
   /** The last value we set out to make. */
   resource: Resource;
+  /** The one before it in this boot, which stands if the last was never reached. */
+  previous: Resource | null;
   /** What was there before us; null for things that were not there. */
   found: Found | null;
 }
@@ -42,8 +44,13 @@ export class Ledger {
     const { bootId, key, resource, found } = entry;
     const before = this.#claims.get(key);
     // The first value found in a boot is the machine's own; later ones are ours.
-    const first = before && before.bootId === bootId ? before.found : found;
-    this.#claims.set(key, { bootId, resource, found: first });
+    const isOurs = before !== undefined && before.bootId === bootId;
+    this.#claims.set(key, {
+      bootId,
+      resource,
+      previous: isOurs ? before.resource : null,
+      found: isOurs ? before.found : found,
+    });
   }
 
   get(key: string): Claim | undefined {
@@ -64,7 +71,10 @@ export class Ledger {
 
   /** The shortest journal with the same meaning. */
   entries(): JournalEntry[] {
-    return [...this.#claims].map(([key, claim]) => ({ op: "claim", key, ...claim }));
+    return [...this.#claims].flatMap(([key, { bootId, resource, previous, found }]) => {
+      const claim = (value: Resource): JournalEntry => ({ op: "claim", bootId, key, resource: value, found });
+      return previous && isSetting(key) ? [claim(previous), claim(resource)] : [claim(resource)];
+    });
   }
 }
 

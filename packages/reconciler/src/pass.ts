@@ -179,7 +179,8 @@ async function execute(input: PassInput, keys: ReadonlySet<string>, difference: 
     }
     await carryOut(deletes);
     deletes = [];
-    await kernel.restore(step.from, step.found);
+    const isRestored = await kernel.restore(step.from, step.found);
+    if (!isRestored && step.previous) await kernel.restore(step.previous, step.found);
     results.push({ step, result: { ok: true } });
   }
   await carryOut(deletes);
