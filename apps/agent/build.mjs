@@ -31,6 +31,14 @@ const netlinkPrebuilds = {
   },
 };
 
+/** zod carries its messages in fifty languages; this program speaks one. */
+const oneLocale = {
+  name: "one-locale",
+  setup(bundler) {
+    bundler.onLoad({ filter: /zod\/v4\/locales\/index\.js$/ }, () => ({ contents: 'export { default as en } from "./en.js";' }));
+  },
+};
+
 /** CommonJS dependencies expect these names, which an ES module does not have. */
 const commonJsNames = [
   'import{createRequire as __createRequire}from"node:module"',
@@ -55,7 +63,7 @@ await build({
   legalComments: "none",
   banner: { js: `${commonJsNames};` },
   define: { "process.env.TRIGON_AGENT_VERSION": JSON.stringify(version) },
-  plugins: [netlinkPrebuilds],
+  plugins: [netlinkPrebuilds, oneLocale],
   logLevel: "warning",
 });
 for (const architecture of architectures)

@@ -313,7 +313,7 @@ export class NodeLoop {
     if (work.facts || !this.#facts) await this.#readFacts(work);
     if (this.#hold) return this.#onChange();
     const keys = new Set(work.keys);
-    for (const id of work.fragments) this.#resolve(id, keys);
+    for (const id of work.fragments) this.#resolve(id, keys, work);
     const reportOn = [...work.fragments].filter((id) => this.#desired.fragment(id));
 
     const began = performance.now();
@@ -368,13 +368,16 @@ export class NodeLoop {
   }
 
   /** Brings `desired` in line with a fragment of the plan, and adds the keys that concerns. */
-  #resolve(id: string, keys: Set<string>): void {
+  #resolve(id: string, keys: Set<string>, work: Work): void {
     const raw = this.#cache?.fragments.get(id);
+    // What this run never understood is known to the journal only.
+    const wasUnknown = this.#blocked.has(id) && !this.#desired.fragment(id);
     if (!raw) {
       for (const key of this.#desired.remove(id)) keys.add(key);
       this.#parsed.delete(id);
       this.#blocked.delete(id);
       this.#retries.delete(id);
+      work.everything ||= wasUnknown;
       if (this.#states.delete(id)) this.#changed.add(id);
       return;
     }
@@ -390,6 +393,7 @@ export class NodeLoop {
       }
       this.#parsed.set(id, fragment);
       this.#blocked.delete(id);
+      work.everything ||= wasUnknown;
       for (const key of this.#desired.replace(id, fragment.hash, resources)) keys.add(key);
     } catch (error) {
       if (!(error instanceof ResolveError)) throw error;

@@ -5,9 +5,7 @@ import { type ApplyResult, applyResult, isReached } from "./apply-result.ts";
 import { readPlanFile } from "./cli/plan-file.ts";
 import { applyText, statusText, uninstalledText } from "./cli/print.ts";
 import { askAgent } from "./control.ts";
-import { runDaemon } from "./daemon.ts";
 import { inspect } from "./inspect.ts";
-import { enroll } from "./link/enroll.ts";
 import { createLog, reasonOf, silentLog } from "./log.ts";
 import { openNode } from "./node.ts";
 import { agentPaths } from "./paths.ts";
@@ -32,6 +30,8 @@ program
   .action(async () => {
     const stop = new AbortController();
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.once(signal, () => stop.abort());
+    // Loaded when needed: the HTTP client is half of this program, and the other commands start sooner without it.
+    const { runDaemon } = await import("./daemon.ts");
     await runDaemon(paths, createLog(), stop.signal);
     process.exit(0);
   });
@@ -85,6 +85,7 @@ program
     const kernel = createKernel();
     const found = await kernel.facts().finally(() => kernel.close());
     const facts = name === undefined ? found : { ...found, hostname: name };
+    const { enroll } = await import("./link/enroll.ts");
     const { identity, fresh } = await enroll({
       url,
       token,

@@ -43,14 +43,11 @@ async function withdraw(paths: AgentPaths, kernel: Kernel): Promise<Uninstalled>
   const result: Uninstalled = { removed: [], restored: [], left: [], files: [] };
   try {
     const { bootId } = await kernel.facts();
-    const noting: Kernel = {
-      ...kernel,
-      async restore(resource, found) {
-        const isRestored = await kernel.restore(resource, found);
-        result.restored.push({ text: textOf(resource), value: found.value, isRestored });
-        return isRestored;
-      },
-    };
+    const noting = withRestore(kernel, async (resource, found) => {
+      const isRestored = await kernel.restore(resource, found);
+      result.restored.push({ text: textOf(resource), value: found.value, isRestored });
+      return isRestored;
+    });
     const ledger = new Ledger(bootId, entries);
     const { steps } = await runPass({
       kernel: noting,
@@ -71,6 +68,17 @@ async function withdraw(paths: AgentPaths, kernel: Kernel): Promise<Uninstalled>
     await kernel.close();
   }
   return result;
+}
+
+/** The same kernel, but that it says what became of each setting. */
+function withRestore(kernel: Kernel, restore: Kernel["restore"]): Kernel {
+  return new Proxy(kernel, {
+    get(target, name) {
+      if (name === "restore") return restore;
+      const value = Reflect.get(target, name, target);
+      return typeof value === "function" ? value.bind(target) : value;
+    },
+  });
 }
 
 async function stopAgent(paths: AgentPaths): Promise<void> {

@@ -1,0 +1,362 @@
+import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { FakeKernel } from "@trigon/kernel/testing/fake";
+import { type PlanEnvelope, resourceKey } from "@trigon/model";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { silentLog } from "./log.ts";
+import { loopTimes } from "./loop.ts";
+import { type Node, openNode } from "./node.ts";
+import type { AgentPaths } from "./paths.ts";
+import { uninstall } from "./uninstall.ts";
+
+let directory: string;
+let paths: AgentPaths;
+let kernel: FakeKernel;
+let node: Node | undefined;
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "trigon-loop-"));
+  paths = {
+    state: directory,
+    policy: join(directory, "policy.yaml"),
+    journal: join(directory, "journal.log"),
+    lock: join(directory, "agent.lock"),
+    socket: join(directory, "agent.sock"),
+  };
+  kernel = new FakeKernel();
+});
+afterEach(async () => {
+  await node?.close();
+  node = undefined;
+  rmSync(directory, { recursive: true, force: true });
+});
+
+/** Quick enough that a test need not wait long. */
+const times = {
+  ...loopTimes,
+  sweepTickMs: 10,
+  sweepRounds: 3,
+  auditMs: 60_000,
+  settleMs: 1,
+  retryFirstMs: 5,
+  heldElsewhereMs: 5,
+};
+
+async function start(change: Partial<typeof times> = {}): Promise<Node["loop"]> {
+  node = await openNode({ paths, log: silentLog, onChange: () => undefined, kernel, times: { ...times, ...change } });
+  node.loop.start();
+  await node.loop.settled();
+  return node.loop;
+}
+
+/** What kill -9 leaves: no closing, and a fresh process on the same disk and kernel. */
+async function crash(): Promise<void> {
+  await node!.loop.stop();
+  node = undefined;
+}
+
+async function eventually(check: () => boolean): Promise<void> {
+  for (const deadline = Date.now() + 3_000; !check(); await new Promise((resolve) => setTimeout(resolve, 5)))
+    if (Date.now() > deadline) throw new Error(`Not within the deadline: ${check}`);
+}
+
+const service = (name: string, hash = "1", change: object = {}) => ({
+  id: `ds:${name}`,
+  hash,
+  generation: 1,
+  kind: "director.service",
+  serviceId: name,
+  name,
+  vip: `10.2.0.${100 + Number(name.slice(1))}`,
+  protocol: "tcp",
+  port: 80,
+  scheduler: "rr",
+  schedulerFlags: [],
+  persistence: null,
+  onePacket: false,
+  encapsulation: "ipip",
+  snatSource: "vip",
+  notrack: false,
+  destinations: [
+    { realServerId: `r_${name}`, rip: "10.2.0.21", port: 80, forwarding: "dr", weight: 1, upperThreshold: 0, lowerThreshold: 0 },
+  ],
+  ...change,
+});
+const vip = (address: string) => ({
+  id: `dv:${address}`,
+  hash: "1",
+  generation: 1,
+  kind: "director.vip",
+  vip: address,
+  heldBy: "agent",
+});
+
+let generation = 0;
+const plan = (change: Partial<PlanEnvelope>): PlanEnvelope => ({
+  protocol: 1,
+  fleetId: "fleet_1",
+  epoch: 1,
+  generation: ++generation,
+  nodeId: "node_1",
+  since: null,
+  observeOnly: false,
+  allowMassRemoval: false,
+  fragments: [],
+  tombstones: [],
+  ...change,
+});
+const many = (count: number) => Array.from({ length: count }, (_, index) => service(`v${index + 1}`));
+const serviceKey = (n: number) => resourceKey.ipvsService("tcp", `10.2.0.${100 + n}`, 80);
+const kinds = (loop: Node["loop"]) => loop.takeEvents().map(({ kind }) => kind);
+
+test("a plan is carried out, and is there again after a crash with no controller", async () => {
+  const loop = await start();
+  expect(loop.accept(plan({ fragments: [...many(2), vip("10.2.0.101")] })).verdict).toBe("accept");
+  await loop.settled();
+  expect([...loop.states.values()].map(({ state }) => state)).toEqual(["applied", "applied", "applied"]);
+  expect([...kernel.services.keys()]).toEqual([serviceKey(1), serviceKey(2)]);
+  expect(kernel.announced).toEqual(["eth0 10.2.0.101"]);
+  await crash();
+
+  kernel.services.delete(serviceKey(1));
+  kernel.reboot("00000000-0000-4000-8000-000000000002");
+  const again = await start();
+  expect([...kernel.services.keys()].sort()).toEqual([serviceKey(1), serviceKey(2)]);
+  expect([...again.states.values()].every(({ state }) => state === "applied")).toBe(true);
+});
+
+test("a change touches its own keys only, however many services there are", async () => {
+  // The sweep would read beside the change that is measured.
+  const loop = await start({ sweepTickMs: 60_000 });
+  loop.accept(plan({ fragments: many(200) }));
+  await loop.settled();
+  kernel.reads.keys = 0;
+  kernel.applied.length = 0;
+  const since = generation;
+  loop.accept(plan({ since, fragments: [service("v7", "2", { scheduler: "wrr" })] }));
+  await loop.settled();
+  expect(kernel.applied.map(({ op }) => op)).toContain("update");
+  expect(kernel.reads.keys).toBeLessThan(40);
+});
+test("what was accepted but not carried out before a crash is carried out after it", async () => {
+  const loop = await start();
+  kernel.beforeAction = () => {
+    throw new Error("power cut");
+  };
+  loop.accept(plan({ fragments: many(1) }));
+  await eventually(() => kinds(loop).includes("action.failed"));
+  await crash();
+  expect(readFileSync(paths.journal, "utf8")).toContain(serviceKey(1));
+  expect(kernel.services.size).toBe(0);
+  kernel.beforeAction = undefined;
+  await start();
+  expect(kernel.services.size).toBe(1);
+});
+
+test("a journal cut short by the crash is no obstacle", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: many(1) }));
+  await loop.settled();
+  await crash();
+  appendFileSync(paths.journal, '{"op":"claim","bootId":"x","ke');
+  const again = await start();
+  expect([...again.states.values()].map(({ state }) => state)).toEqual(["applied"]);
+});
+
+test("a removal that the crash cut off is finished after it", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: many(2) }));
+  await loop.settled();
+  kernel.beforeAction = () => {
+    throw new Error("power cut");
+  };
+  loop.accept(plan({ since: generation, tombstones: ["ds:v1"] }));
+  await eventually(() => kinds(loop).includes("action.failed"));
+  expect(loop.reached?.generation).toBe(generation - 1);
+  await crash();
+  kernel.beforeAction = undefined;
+  const again = await start();
+  expect([...kernel.services.keys()]).toEqual([serviceKey(2)]);
+  expect(again.reached?.generation).toBe(generation);
+});
+
+test("an unreadable cache holds the kernel as it is, and a whole plan makes it good", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: many(5) }));
+  await loop.settled();
+  await crash();
+  writeFileSync(join(directory, "plan.log"), "\0\0\0\n");
+  kernel.applied.length = 0;
+  const held = await start();
+  expect(held.hold).toMatchObject({ reason: "cache.unreadable" });
+  expect(kernel.services.size).toBe(5);
+  expect(kernel.applied).toEqual([]);
+  expect(kinds(held)).toContain("plan.refused");
+
+  expect(held.accept(plan({ since: 3 })).verdict).toBe("gap");
+  expect(held.accept(plan({ fragments: many(1) }))).toMatchObject({ verdict: "refuse", reason: "plan.massRemoval" });
+  expect(kernel.services.size).toBe(5);
+  expect(held.accept(plan({ fragments: many(4) })).verdict).toBe("accept");
+  await held.settled();
+  expect(kernel.services.size).toBe(4);
+  expect(held.hold).toBeNull();
+});
+
+test("an unreadable policy refuses every change until it can be read again", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: many(1) }));
+  await loop.settled();
+  await crash();
+  writeFileSync(paths.policy, "vips: [");
+  const held = await start();
+  expect(held.accept(plan({ fragments: many(2) }))).toMatchObject({ verdict: "held", hold: { reason: "policy.unreadable" } });
+  await held.settled();
+  expect(kernel.services.size).toBe(1);
+  held.replacePolicy({ vips: null, interfaces: null, maxRemovalShare: 0.5, scripts: false });
+  expect(held.accept(plan({ fragments: many(2) })).verdict).toBe("accept");
+  await held.settled();
+  expect(kernel.services.size).toBe(2);
+});
+
+test("a VIP that the policy does not accept fails alone", async () => {
+  writeFileSync(paths.policy, "vips: [10.2.0.101/32]\n");
+  const loop = await start();
+  loop.accept(plan({ fragments: many(2) }));
+  await loop.settled();
+  expect(loop.states.get("ds:v1")).toMatchObject({ state: "applied" });
+  expect(loop.states.get("ds:v2")).toMatchObject({ state: "failed", reason: "policy.refused" });
+  expect([...kernel.services.keys()]).toEqual([serviceKey(1)]);
+});
+
+test("one failing action fails its own fragment, and is tried again", async () => {
+  const loop = await start();
+  kernel.failures.set(serviceKey(1), { code: "EPERM", message: "Could not add it: EPERM" });
+  loop.accept(plan({ fragments: many(2) }));
+  await loop.settled();
+  expect(loop.states.get("ds:v1")).toMatchObject({ state: "failed", reason: "EPERM" });
+  expect(loop.states.get("ds:v2")).toMatchObject({ state: "applied" });
+  kernel.failures.clear();
+  await eventually(() => loop.states.get("ds:v1")?.state === "applied");
+  expect(kinds(loop)).toContain("action.failed");
+});
+
+test("a VIP that somebody else holds is not bound, is said, and is bound when it is free", async () => {
+  const loop = await start();
+  kernel.holders.set("10.2.0.101", ["02:00:00:00:00:77"]);
+  loop.accept(plan({ fragments: [service("v1"), vip("10.2.0.101")] }));
+  await loop.settled();
+  expect(loop.states.get("dv:10.2.0.101")).toMatchObject({ state: "waiting", reason: "vip.heldElsewhere" });
+  expect(kinds(loop)).toContain("vip.heldElsewhere");
+  kernel.holders.clear();
+  await eventually(() => loop.states.get("dv:10.2.0.101")?.state === "applied");
+});
+
+test("a fragment of an unknown kind deletes nothing, in this run and after a restart", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: many(2) }));
+  await loop.settled();
+  loop.accept(plan({ since: generation, fragments: [{ ...service("v1", "9"), kind: "director.quantum" }] }));
+  await loop.settled();
+  expect(loop.states.get("ds:v1")).toMatchObject({ hash: "9", state: "unsupported" });
+  expect(kernel.services.has(serviceKey(1))).toBe(true);
+  await crash();
+  const again = await start();
+  expect(again.states.get("ds:v1")).toMatchObject({ state: "unsupported" });
+  expect(kernel.services.has(serviceKey(1))).toBe(true);
+  again.accept(plan({ since: generation, tombstones: ["ds:v1"] }));
+  await again.settled();
+  await eventually(() => !kernel.services.has(serviceKey(1)));
+});
+
+test("a fragment of the wrong shape fails with the field's name and keeps what it was", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: many(1) }));
+  await loop.settled();
+  loop.accept(plan({ since: generation, fragments: [service("v1", "2", { port: "eighty" })] }));
+  await loop.settled();
+  expect(loop.states.get("ds:v1")).toMatchObject({
+    state: "failed",
+    reason: "fragment.invalid",
+    message: expect.stringMatching(/^port/),
+  });
+  expect(kernel.services.has(serviceKey(1))).toBe(true);
+});
+
+test("a controller that forgot everything removes nothing", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: many(5) }));
+  await loop.settled();
+  for (const forgetful of [
+    plan({}),
+    plan({ fleetId: "fleet_2" }),
+    plan({ observeOnly: true }),
+    plan({ generation: 0 }),
+    plan({ epoch: 0 }),
+  ])
+    expect(loop.accept(forgetful).verdict).toBe("refuse");
+  await loop.settled();
+  expect(kernel.services.size).toBe(5);
+  expect(kinds(loop).filter((kind) => kind === "plan.refused")).toHaveLength(5);
+});
+
+test("drift is found within a round of the sweep, put right and said", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: many(3) }));
+  await loop.settled();
+  loop.takeEvents();
+  kernel.services.delete(serviceKey(2));
+  kernel.sysctls.set("net/ipv4/vs/expire_nodest_conn", "0");
+  await eventually(() => kernel.services.has(serviceKey(2)) && kernel.sysctls.get("net/ipv4/vs/expire_nodest_conn") === "1");
+  await eventually(() => kinds(loop).includes("drift.repaired"));
+});
+
+test("an address taken away is put back as soon as the kernel tells", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: [service("v1"), vip("10.2.0.101")] }));
+  await loop.settled();
+  const key = resourceKey.address("eth0", "10.2.0.101", 32);
+  kernel.addresses.delete(key);
+  kernel.emit({ scope: "address", keys: [key] });
+  await eventually(() => kernel.addresses.has(key));
+});
+
+test("foreign services are shown and left alone", async () => {
+  kernel.modules.add("ip_vs");
+  const foreign = resourceKey.ipvsService("tcp", "192.0.2.99", 8080);
+  kernel.services.set(foreign, {
+    kind: "ipvsService",
+    key: foreign,
+    protocol: "tcp",
+    address: "192.0.2.99",
+    port: 8080,
+    scheduler: "rr",
+    flags: [],
+    timeoutSeconds: 0,
+    netmask: 32,
+  });
+  const loop = await start();
+  loop.accept(plan({ fragments: many(1) }));
+  await loop.settled();
+  expect(loop.foreign.map(({ key }) => key)).toEqual([foreign]);
+  await node!.close();
+  node = undefined;
+  await uninstall(paths, { keepFiles: false, kernel });
+  expect([...kernel.services.keys()]).toEqual([foreign]);
+});
+
+test("uninstall takes out what Trigon made, puts settings back, and forgets nothing it could not remove", async () => {
+  const sysctls = new Map(kernel.sysctls);
+  const loop = await start();
+  loop.accept(plan({ fragments: [service("v1"), vip("10.2.0.101")] }));
+  await loop.settled();
+  await node!.close();
+  node = undefined;
+  const key = resourceKey.address("eth0", "10.2.0.101", 32);
+  kernel.failures.set(key, { code: "EBUSY", message: "busy" });
+  expect((await uninstall(paths, { keepFiles: true, kernel })).left).toHaveLength(1);
+  kernel.failures.clear();
+  expect((await uninstall(paths, { keepFiles: true, kernel })).left).toEqual([]);
+  expect(kernel.services.size + kernel.destinations.size).toBe(0);
+  expect(kernel.addresses.has(key)).toBe(false);
+  for (const [path, value] of sysctls) expect([path, kernel.sysctls.get(path)]).toEqual([path, value]);
+});
