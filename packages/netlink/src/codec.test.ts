@@ -18,7 +18,7 @@ import {
   u32be,
   u64,
 } from "./codec.ts";
-import { commandAttributes, destinationAttributes, serviceAttributes } from "./ipvs-wire.ts";
+import { commandReply, destinationReply, serviceReply } from "./ipvs-wire.ts";
 import { errnoOf, parseMessages } from "./message.ts";
 import { decodeAddress } from "./rtnetlink/address.ts";
 import { decodeLink } from "./rtnetlink/link.ts";
@@ -129,7 +129,7 @@ describe("attributes", () => {
 const readers: Record<string, (bytes: Buffer) => unknown> = {
   attributes: (input) => table.decode(input),
   "an IPVS command": (input) => {
-    const { service, destination } = commandAttributes.decode(input);
+    const { service, destination } = commandReply.decode(input);
     return [service?.stats?.(), service?.stats64?.(), destination?.stats64?.()];
   },
   messages: (input) => parseMessages(input).map((message) => (message.type === 2 ? errnoOf(message) : 0)),
@@ -180,7 +180,7 @@ describe.each(Object.entries(readers))("reading %s", (_, read) => {
   });
 
   test("throws nothing but CodecError when the bytes are cut short", () => {
-    const whole = commandAttributes.encode({
+    const whole = commandReply.encode({
       service: { family: 2, address: Buffer.alloc(16), port: 80, stats64: () => ({ inBytes: 5n }) },
       destination: { address: Buffer.alloc(16), port: 80, weight: 1 },
     });
@@ -189,8 +189,8 @@ describe.each(Object.entries(readers))("reading %s", (_, read) => {
 });
 
 test("a nested table that lies about its length is caught inside its parent's bounds", () => {
-  const bytesOfService = serviceAttributes.encode({ family: 2 });
+  const bytesOfService = serviceReply.encode({ family: 2 });
   bytesOfService.writeUInt16LE(40, 0);
-  expect(() => serviceAttributes.decode(bytesOfService)).toThrow(CodecError);
-  expect(() => destinationAttributes.decode(Buffer.from([1, 2, 3]))).toThrow(CodecError);
+  expect(() => serviceReply.decode(bytesOfService)).toThrow(CodecError);
+  expect(() => destinationReply.decode(Buffer.from([1, 2, 3]))).toThrow(CodecError);
 });

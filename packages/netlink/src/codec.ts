@@ -1,4 +1,4 @@
-import { formatInet, parseInet } from "./inet.ts";
+import { formatInet, parseInet, parseInet4 } from "./inet.ts";
 import { Writer } from "./writer.ts";
 
 /** Bytes that are not what their table says, or a value that does not fit its attribute. Never anything else is thrown here. */
@@ -22,7 +22,7 @@ export interface Attribute<T> {
 
 /** A table of attributes is itself a codec, so that tables nest. */
 export interface Attributes<T> extends Codec<T> {
-  /** A new Buffer with the attributes of `value`, in the table's order; absent fields are left out. */
+  /** A new Buffer with the attributes of `value`, in the order of their numbers; absent fields are left out. */
   encode(value: T): Buffer;
   /** Attributes the table does not know are skipped: a newer kernel may send more. */
   decode(bytes: Buffer): T;
@@ -45,10 +45,12 @@ export const attr = <T>(type: number, codec: Codec<T>): Attribute<T> => ({ type,
 export function attributes<T extends Record<string, Attribute<any>>>(table: T): Attributes<Shape<T>> {
   type Value = Shape<T>;
   const names = Object.keys(table) as (keyof T & string)[];
-  const entries = names.map((name) => {
-    const { type, codec } = table[name] as Attribute<unknown>;
-    return { name, type, written: codec.nested ? type | NLA_F_NESTED : type, codec };
-  });
+  const entries = names
+    .map((name) => {
+      const { type, codec } = table[name] as Attribute<unknown>;
+      return { name, type, written: codec.nested ? type | NLA_F_NESTED : type, codec };
+    })
+    .sort((one, other) => one.type - other.type);
   const byType = new Map(entries.map((entry) => [entry.type, entry]));
   const self: Attributes<Value> = {
     write(writer, value) {
@@ -215,6 +217,22 @@ export const inet: Codec<string> = {
   read(buffer, start, end) {
     if (end - start !== 4 && end - start !== 16) throw new CodecError(`an address has 4 or 16 bytes, not ${end - start}`);
     return formatInet(buffer.subarray(start, end));
+  },
+};
+
+/**
+ * An address in the sixteen bytes of the kernel's union nf_inet_addr: after an IPv4 address come zeros. For requests; a reply
+ * cannot be read without its family, since `2001:db8::` has the same zeros.
+ */
+export const paddedInet: Codec<string> = {
+  write(writer, value) {
+    if (value.includes(":")) return inet.write(writer, value);
+    const at = writer.reserve(16);
+    for (let i = at + 4; i < at + 16; i++) writer.buffer[i] = 0;
+    if (!parseInet4(value, writer.buffer, at)) throw new CodecError(`"${value}" is no IP address`);
+  },
+  read() {
+    throw new CodecError("a padded address is read with its family");
   },
 };
 

@@ -1,6 +1,7 @@
 import { attr, attributes, CodecError, flag, u8, u16be } from "./codec.ts";
-import { GENL_HEADER, type GenericFamily, resolveFamily, writeGeneric } from "./genl.ts";
+import { beginGeneric, GENL_HEADER, type GenericFamily, resolveFamily } from "./genl.ts";
 import { AF_INET, AF_INET6, type Family, familyNumber } from "./inet.ts";
+import { endMessage } from "./message.ts";
 import { NETLINK_GENERIC, NetlinkSocket, type TransportOptions } from "./transport.ts";
 import { Writer } from "./writer.ts";
 
@@ -60,15 +61,16 @@ export class FouClient {
 
   #encode(number: number, port?: Pick<FouPort, "family" | "port"> & Partial<FouPort>): Buffer {
     const writer = new Writer(64);
-    writeGeneric(writer, this.#family.id, number, 1, () => {
-      if (!port) return;
+    const start = beginGeneric(writer, this.#family.id, number, 1);
+    if (port) {
       fouAttributes.write(writer, {
         port: port.port,
         family: familyNumber(port.family),
         ...(port.type && { type: encapTypes[port.type] }),
         ...(port.type === "direct" && { ipProtocol: port.ipProtocol }),
       });
-    });
+    }
+    endMessage(writer, start);
     return writer.written();
   }
 }

@@ -1,6 +1,6 @@
 import { attr, attributes, cstring, u16, u32 } from "./codec.ts";
 import { NetlinkError } from "./errors.ts";
-import { writeMessage } from "./message.ts";
+import { beginMessage, endMessage } from "./message.ts";
 import type { NetlinkSocket } from "./transport.ts";
 import { Writer } from "./writer.ts";
 
@@ -19,19 +19,11 @@ export const controllerAttributes = attributes({
   maxAttribute: attr(5, u32),
 });
 
-/** Appends a generic netlink message of the family with this id. */
-export function writeGeneric(
-  writer: Writer,
-  family: number,
-  command: number,
-  version: number,
-  body: (writer: Writer) => void,
-): void {
-  writeMessage(writer, family, 0, () => {
-    const at = writer.reserve(GENL_HEADER);
-    writer.setU32(at, command | (version << 8));
-    body(writer);
-  });
+/** Appends the headers of a generic netlink message; `endMessage` of message.ts takes what this returns. */
+export function beginGeneric(writer: Writer, family: number, command: number, version: number): number {
+  const start = beginMessage(writer, family, 0);
+  writer.u32(command | (version << 8));
+  return start;
 }
 
 export interface GenericFamily {
@@ -42,7 +34,9 @@ export interface GenericFamily {
 /** Asks the kernel for a family by name. ENOENT when no module has registered it: loading one is not this package's business. */
 export async function resolveFamily(socket: NetlinkSocket, name: string): Promise<GenericFamily> {
   const writer = new Writer(64);
-  writeGeneric(writer, CONTROLLER, GET_FAMILY, 1, () => controllerAttributes.write(writer, { name }));
+  const start = beginGeneric(writer, CONTROLLER, GET_FAMILY, 1);
+  controllerAttributes.write(writer, { name });
+  endMessage(writer, start);
   const what = `find generic netlink family ${name}`;
   const [reply] = await socket.request(writer.written(), what);
   const found = reply && controllerAttributes.decode(reply.payload.subarray(GENL_HEADER));

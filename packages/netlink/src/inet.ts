@@ -8,37 +8,37 @@ export const familyNumber = (family: Family): number => (family === "inet" ? AF_
 /** The family an address is written in. */
 export const familyOf = (address: string): Family => (address.includes(":") ? "inet6" : "inet");
 
-/**
- * The 4 or 16 bytes of an address in network order, or undefined when the text is none. No zone, no prefix. With `size` 16 an
- * IPv4 address has twelve zeros after it, as in the kernel's union nf_inet_addr.
- */
-export const parseInet = (text: string, size: 4 | 16 = 4): Uint8Array | undefined =>
-  text.includes(":") ? parseInet6(text) : parseInet4(text, size);
+/** The 4 or 16 bytes of an address in network order, or undefined when the text is none. No zone, no prefix. */
+export function parseInet(text: string): Uint8Array | undefined {
+  if (text.includes(":")) return parseInet6(text);
+  const bytes = new Uint8Array(4);
+  return parseInet4(text, bytes, 0) ? bytes : undefined;
+}
 
 /** RFC 5952 text of 4 or 16 bytes. */
 export const formatInet = (bytes: Uint8Array): string =>
   bytes.length === 4 ? `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}` : formatInet6(bytes);
 
-function parseInet4(text: string, size: 4 | 16): Uint8Array | undefined {
-  const bytes = new Uint8Array(size);
+/** Puts the four bytes of an IPv4 address into `bytes`; false when the text is none. */
+export function parseInet4(text: string, bytes: Uint8Array, at: number): boolean {
   let part = 0;
   let digits = 0;
   let value = 0;
   for (let i = 0; i <= text.length; i++) {
     const code = i === text.length ? 46 : text.charCodeAt(i);
     if (code === 46) {
-      if (digits === 0 || part > 3) return undefined;
-      bytes[part++] = value;
+      if (digits === 0 || part > 3) return false;
+      bytes[at + part++] = value;
       digits = 0;
       value = 0;
     } else {
-      if (code < 48 || code > 57) return undefined;
-      if (digits === 1 && value === 0) return undefined; // "010" is eight to some programs and ten to others
+      if (code < 48 || code > 57) return false;
+      if (digits === 1 && value === 0) return false; // "010" is eight to some programs and ten to others
       value = value * 10 + code - 48;
-      if (++digits > 3 || value > 255) return undefined;
+      if (++digits > 3 || value > 255) return false;
     }
   }
-  return part === 4 ? bytes : undefined;
+  return part === 4;
 }
 
 function parseInet6(text: string): Uint8Array | undefined {
@@ -62,8 +62,8 @@ function groups(run: string, isEnd: boolean): number[] | undefined {
   const parts = run.split(":");
   for (const [i, part] of parts.entries()) {
     if (isEnd && i === parts.length - 1 && part.includes(".")) {
-      const v4 = parseInet4(part, 4);
-      if (!v4) return undefined;
+      const v4 = new Uint8Array(4);
+      if (!parseInet4(part, v4, 0)) return undefined;
       out.push(...v4);
     } else {
       if (!/^[0-9a-fA-F]{1,4}$/.test(part)) return undefined;

@@ -7,6 +7,7 @@ import {
   type Infer,
   maskedFlags,
   nested,
+  paddedInet,
   u8,
   u16,
   u16be,
@@ -79,26 +80,30 @@ const later = <T>(codec: Codec<T>): Codec<() => T> => ({
   read: (buffer, start, end) => () => codec.read(buffer, start, end),
 });
 
-/** IPVS_SVC_ATTR_* of <linux/ip_vs.h>. A service is named by `fwmark`, or by protocol, address and port. */
-export const serviceAttributes = attributes({
+/** IPVS_SVC_ATTR_* of <linux/ip_vs.h> that requests and replies share. A service is named by `fwmark`, or by protocol, address and port. */
+const serviceSettings = {
   family: attr(1, u16),
   protocol: attr(2, u16),
-  address: attr(3, bytes), // 16 bytes in replies, of which IPv4 uses the first four
   port: attr(4, u16be),
   fwmark: attr(5, u32),
   scheduler: attr(6, cstring(16)),
   flags: attr(7, maskedFlags),
   timeout: attr(8, u32), // seconds a client sticks to its destination; 0 when not persistent
   netmask: attr(9, u32), // IPv4: the mask in network order; IPv6: the prefix length in host order
-  stats: attr(10, later(stats32)),
   persistenceEngine: attr(11, cstring(16)),
+};
+export const serviceRequest = attributes({ ...serviceSettings, address: attr(3, paddedInet) });
+export const serviceReply = attributes({
+  ...serviceSettings,
+  address: attr(3, bytes), // 16 bytes, of which IPv4 uses the first four
+  stats: attr(10, later(stats32)),
   stats64: attr(12, later(stats64)),
 });
-export type WireService = Infer<typeof serviceAttributes>;
+export type ServiceRequest = Infer<typeof serviceRequest>;
+export type ServiceReply = Infer<typeof serviceReply>;
 
-/** IPVS_DEST_ATTR_* of <linux/ip_vs.h> that a request holds. */
+/** IPVS_DEST_ATTR_* of <linux/ip_vs.h> that requests and replies share. */
 const destinationSettings = {
-  address: attr(1, bytes),
   port: attr(2, u16be),
   forward: attr(3, u32),
   weight: attr(4, u32),
@@ -109,17 +114,18 @@ const destinationSettings = {
   tunnelPort: attr(14, u16be),
   tunnelFlags: attr(15, u16),
 };
-
-/** The same and what only replies hold. */
-export const destinationAttributes = attributes({
+export const destinationRequest = attributes({ address: attr(1, paddedInet), ...destinationSettings });
+export const destinationReply = attributes({
   ...destinationSettings,
+  address: attr(1, bytes),
   activeConnections: attr(7, u32),
   inactiveConnections: attr(8, u32),
   persistentConnections: attr(9, u32),
   stats: attr(10, later(stats32)),
   stats64: attr(12, later(stats64)),
 });
-export type WireDestination = Infer<typeof destinationAttributes>;
+export type DestinationRequest = Infer<typeof destinationRequest>;
+export type DestinationReply = Infer<typeof destinationReply>;
 
 /** IPVS_DAEMON_ATTR_* of <linux/ip_vs.h>. */
 export const daemonAttributes = attributes({
@@ -135,20 +141,30 @@ export const daemonAttributes = attributes({
 export type WireDaemon = Infer<typeof daemonAttributes>;
 
 /** IPVS_CMD_ATTR_* of <linux/ip_vs.h>: what a message of the family holds. */
-export const commandAttributes = attributes({
-  service: attr(1, nested(serviceAttributes)),
-  destination: attr(2, nested(destinationAttributes)),
+const commandSettings = {
   daemon: attr(3, nested(daemonAttributes)),
   timeoutTcp: attr(4, u32),
   timeoutTcpFin: attr(5, u32),
   timeoutUdp: attr(6, u32),
+};
+export const commandRequest = attributes({
+  service: attr(1, nested(serviceRequest)),
+  destination: attr(2, nested(destinationRequest)),
+  ...commandSettings,
 });
+export const commandReply = attributes({
+  service: attr(1, nested(serviceReply)),
+  destination: attr(2, nested(destinationReply)),
+  ...commandSettings,
+});
+export type CommandRequest = Infer<typeof commandRequest>;
+export type CommandReply = Infer<typeof commandReply>;
+
 /** A change of a destination whose service is already encoded: a run of them names the same service over and over. */
 export const destinationCommand = attributes({
   service: attr(1, nested(bytes)),
-  destination: attr(2, nested(attributes(destinationSettings))),
+  destination: attr(2, nested(destinationRequest)),
 });
-export type WireCommand = Infer<typeof commandAttributes>;
 
 /** IPVS_INFO_ATTR_* of <linux/ip_vs.h>, the top level of a reply to GET_INFO. */
 export const infoAttributes = attributes({ version: attr(1, u32), connectionTableSize: attr(2, u32) });

@@ -14,7 +14,7 @@ import {
   serviceIdToWire,
   serviceToWire,
 } from "./ipvs.ts";
-import { ipvsCommand, serviceAttributes, type WireCommand } from "./ipvs-wire.ts";
+import { type CommandRequest, ipvsCommand, serviceReply, serviceRequest } from "./ipvs-wire.ts";
 import { parseMessages } from "./message.ts";
 
 const service: IpvsService = {
@@ -47,7 +47,7 @@ test("a service read back is the service that was written, but for the kernel's 
   for (const other of others) {
     const wire = serviceToWire(other);
     wire.flags = { flags: other.flags | 2, mask: 0 };
-    expect(serviceFromWire(serviceAttributes.decode(serviceAttributes.encode(wire)))).toEqual(other);
+    expect(serviceFromWire(serviceReply.decode(serviceRequest.encode(wire)))).toEqual(other);
   }
 });
 
@@ -57,6 +57,7 @@ test("what cannot be said in the protocol is refused before anything is sent", (
     { op: "newService", service: { ...service, scheduler: "a-scheduler-too-long" } },
     { op: "newService", service: { ...service, netmask: "24" } },
     { op: "newService", service: { ...service, port: 65536 } },
+    { op: "newService", service: { ...service, address: "192.0.2.256" } },
     { op: "newDestination", service, destination: { ...destination, weight: -1 } },
   ];
   for (const operation of wrong) expect(() => encodeBatch([operation], 28)).toThrow(CodecError);
@@ -86,7 +87,7 @@ test("a batch is, byte for byte, each operation encoded by itself", () => {
   ];
   const alone = operations.map((operation) => {
     const id = serviceIdToWire(operation.service);
-    const encode = (body: WireCommand) => encodeCommand(28, ipvsCommand[operation.op], body);
+    const encode = (body: CommandRequest) => encodeCommand(28, ipvsCommand[operation.op], body);
     switch (operation.op) {
       case "newService":
       case "setService":

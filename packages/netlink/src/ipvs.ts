@@ -1,24 +1,27 @@
 import { CodecError } from "./codec.ts";
 import type { NetlinkError } from "./errors.ts";
-import { GENL_HEADER, type GenericFamily, resolveFamily, writeGeneric } from "./genl.ts";
+import { beginGeneric, GENL_HEADER, type GenericFamily, resolveFamily } from "./genl.ts";
 import { AF_INET, AF_INET6, type Family, familyNumber, familyOf, formatInet, parseInet } from "./inet.ts";
 import {
-  commandAttributes,
+  type CommandRequest,
+  commandReply,
+  commandRequest,
+  type DestinationReply,
+  type DestinationRequest,
   destinationCommand,
   IPVS_FAMILY,
   IPVS_VERSION,
   infoAttributes,
   ipvsCommand,
-  serviceAttributes,
+  type ServiceReply,
+  type ServiceRequest,
   serviceFlag,
-  type WireCommand,
+  serviceRequest,
   type WireDaemon,
-  type WireDestination,
-  type WireService,
   type WireStats32,
   type WireStats64,
 } from "./ipvs-wire.ts";
-import type { Message } from "./message.ts";
+import { endMessage, type Message } from "./message.ts";
 import { NETLINK_GENERIC, NetlinkSocket, type TransportOptions } from "./transport.ts";
 import { Writer } from "./writer.ts";
 
@@ -142,12 +145,11 @@ export function encodeBatch(operations: readonly IpvsOperation[], familyId: numb
       continue;
     }
     const { service: id } = operation;
-    if (!named || !isSameService(named.id, id)) named = { id, bytes: serviceAttributes.encode(serviceIdToWire(id)) };
+    if (!named || !isSameService(named.id, id)) named = { id, bytes: serviceRequest.encode(serviceIdToWire(id)) };
     const { bytes } = named;
-    const destination = destinationOf(operation);
-    writeGeneric(writer, familyId, ipvsCommand[operation.op], IPVS_VERSION, () =>
-      destinationCommand.write(writer, { service: bytes, destination }),
-    );
+    const start = beginGeneric(writer, familyId, ipvsCommand[operation.op], IPVS_VERSION);
+    destinationCommand.write(writer, { service: bytes, destination: destinationOf(operation) });
+    endMessage(writer, start);
   }
   return writer.written();
 }
@@ -310,28 +312,33 @@ export class IpvsClient {
     await this.#socket.request(writer.written(), describeOperation(operation));
   }
 
-  #request(command: number, body: WireCommand, what: string): Promise<Message[]> {
+  #request(command: number, body: CommandRequest, what: string): Promise<Message[]> {
     return this.#socket.request(encodeCommand(this.#family.id, command, body), what);
   }
 
-  #dump(command: number, body: WireCommand, what: string): Promise<Message[]> {
+  #dump(command: number, body: CommandRequest, what: string): Promise<Message[]> {
     return this.#socket.dump(encodeCommand(this.#family.id, command, body), what);
   }
 }
 
 /** One message of the family, sequence still to be filled in. */
-export function encodeCommand(familyId: number, command: number, body: WireCommand): Buffer {
+export function encodeCommand(familyId: number, command: number, body: CommandRequest): Buffer {
   const writer = new Writer(256);
-  writeGeneric(writer, familyId, command, IPVS_VERSION, () => commandAttributes.write(writer, body));
+  writeCommand(writer, familyId, command, body);
   return writer.written();
 }
 
 function writeOperation(writer: Writer, operation: IpvsOperation, familyId: number): void {
-  const body = operationToWire(operation);
-  writeGeneric(writer, familyId, ipvsCommand[operation.op], IPVS_VERSION, () => commandAttributes.write(writer, body));
+  writeCommand(writer, familyId, ipvsCommand[operation.op], operationToWire(operation));
 }
 
-function operationToWire(operation: IpvsOperation): WireCommand {
+function writeCommand(writer: Writer, familyId: number, command: number, body: CommandRequest): void {
+  const start = beginGeneric(writer, familyId, command, IPVS_VERSION);
+  commandRequest.write(writer, body);
+  endMessage(writer, start);
+}
+
+function operationToWire(operation: IpvsOperation): CommandRequest {
   switch (operation.op) {
     case "newService":
     case "setService":
@@ -343,18 +350,18 @@ function operationToWire(operation: IpvsOperation): WireCommand {
   }
 }
 
-const destinationOf = (operation: Extract<IpvsOperation, { destination: unknown }>): WireDestination =>
+const destinationOf = (operation: Extract<IpvsOperation, { destination: unknown }>): DestinationRequest =>
   operation.op === "delDestination" ? destinationIdToWire(operation.destination) : destinationToWire(operation.destination);
 
-const decode = (message: Message) => commandAttributes.decode(message.payload.subarray(GENL_HEADER));
+const decode = (message: Message) => commandReply.decode(message.payload.subarray(GENL_HEADER));
 
-export function serviceIdToWire(id: IpvsServiceId): WireService {
+export function serviceIdToWire(id: IpvsServiceId): ServiceRequest {
   const family = familyNumber(id.family);
   if (id.fwmark !== undefined) return { family, fwmark: id.fwmark };
-  return { family, protocol: id.protocol, address: addressBytes(id.address, id.family), port: id.port };
+  return { family, protocol: id.protocol, address: addressOf(id.address, id.family), port: id.port };
 }
 
-export function serviceToWire(service: IpvsService): WireService {
+export function serviceToWire(service: IpvsService): ServiceRequest {
   const wire = serviceIdToWire(service);
   wire.scheduler = service.scheduler;
   wire.flags = { flags: service.flags, mask: 0xffff_ffff };
@@ -364,7 +371,7 @@ export function serviceToWire(service: IpvsService): WireService {
   return wire;
 }
 
-export function serviceFromWire(wire: WireService | undefined): IpvsService {
+export function serviceFromWire(wire: ServiceReply | undefined): IpvsService {
   const family = familyFromWire(wire?.family);
   const fwmark = wire?.fwmark;
   const id: IpvsServiceId = fwmark
@@ -385,14 +392,14 @@ export function serviceFromWire(wire: WireService | undefined): IpvsService {
   };
 }
 
-export function destinationIdToWire({ family, address, port }: IpvsDestinationId): WireDestination {
-  return { address: addressBytes(address, family), port, family: familyNumber(family) };
+export function destinationIdToWire({ family, address, port }: IpvsDestinationId): DestinationRequest {
+  return { address: addressOf(address, family), port, family: familyNumber(family) };
 }
 
-export function destinationToWire(destination: IpvsDestination): WireDestination {
+export function destinationToWire(destination: IpvsDestination): DestinationRequest {
   const { family, address, port, forward, weight, upperThreshold, lowerThreshold, tunnel } = destination;
   return {
-    address: addressBytes(address, family),
+    address: addressOf(address, family),
     port,
     forward: forwardMethods.indexOf(forward),
     weight,
@@ -406,7 +413,7 @@ export function destinationToWire(destination: IpvsDestination): WireDestination
 }
 
 /** `serviceFamily` counts for kernels before 3.18, which name no family: both are then the same. */
-export function destinationFromWire(wire: WireDestination | undefined, serviceFamily: Family): IpvsDestination {
+export function destinationFromWire(wire: DestinationReply | undefined, serviceFamily: Family): IpvsDestination {
   const family = wire?.family === undefined ? serviceFamily : familyFromWire(wire.family);
   return {
     family,
@@ -454,11 +461,11 @@ export function daemonFromWire(wire: WireDaemon | undefined): IpvsDaemon {
   };
 }
 
-function observedService(wire: WireService | undefined): ObservedService {
+function observedService(wire: ServiceReply | undefined): ObservedService {
   return { service: serviceFromWire(wire), stats: statsFromWire(wire?.stats64?.(), wire?.stats) };
 }
 
-function observedDestination(wire: WireDestination | undefined, serviceFamily: Family): ObservedDestination {
+function observedDestination(wire: DestinationReply | undefined, serviceFamily: Family): ObservedDestination {
   return {
     destination: destinationFromWire(wire, serviceFamily),
     connections: {
@@ -487,11 +494,9 @@ function statsFromWire(wide: WireStats64 | undefined, narrow: (() => WireStats32
   };
 }
 
-/** 16 bytes, as ipvsadm sends both families. */
-function addressBytes(text: string, family: Family): Uint8Array {
-  const parsed = familyOf(text) === family ? parseInet(text, 16) : undefined;
-  if (!parsed) throw new CodecError(`"${text}" is no ${family} address`);
-  return parsed;
+function addressOf(text: string, family: Family): string {
+  if (familyOf(text) !== family) throw new CodecError(`"${text}" is no ${family} address`);
+  return text;
 }
 
 function addressText(wire: Uint8Array | undefined, family: Family): string {

@@ -29,16 +29,27 @@ export interface Message {
   payload: Buffer;
 }
 
-/** Appends a message; `body` writes what follows the header. Sequence and port are the transport's to fill in. */
-export function writeMessage(writer: Writer, type: number, flags: number, body: (writer: Writer) => void): void {
+/** Appends a message's header; `endMessage` takes what this returns. Sequence and port are the transport's to fill in. */
+export function beginMessage(writer: Writer, type: number, flags: number): number {
   const start = writer.reserve(NLMSG_HEADER);
-  body(writer);
-  writer.setU32(start, writer.position - start);
   writer.setU16(start + 4, type);
   writer.setU16(start + 6, flags | NLM_F_REQUEST);
   writer.setU32(start + 8, 0);
   writer.setU32(start + 12, 0);
+  return start;
+}
+
+/** Says how long the message that began at `start` has become. */
+export function endMessage(writer: Writer, start: number): void {
+  writer.setU32(start, writer.position - start);
   writer.align();
+}
+
+/** Appends a whole message; `body` writes what follows the header. */
+export function writeMessage(writer: Writer, type: number, flags: number, body: (writer: Writer) => void): void {
+  const start = beginMessage(writer, type, flags);
+  body(writer);
+  endMessage(writer, start);
 }
 
 /** Where each message of a run starts. Throws CodecError when a length points outside. */

@@ -17,7 +17,7 @@ import {
   serviceIdToWire,
   serviceToWire,
 } from "@trigon/netlink/ipvs";
-import { commandAttributes, infoAttributes } from "@trigon/netlink/ipvs-wire";
+import { commandReply, infoAttributes } from "@trigon/netlink/ipvs-wire";
 import { addressFlag, encodeDeleteAddress, encodeNewAddress, scope } from "@trigon/netlink/rtnetlink/address";
 import { CREATE, CREATE_OR_REPLACE } from "@trigon/netlink/rtnetlink/header";
 import { encodeNewLink, type NewLink } from "@trigon/netlink/rtnetlink/link";
@@ -211,7 +211,7 @@ describe("the kernel's replies to ipvsadm, read by us", () => {
   const replies = (name: string) => recorded(name).received.map((hex) => Buffer.from(hex, "hex").subarray(HEADER));
   const list = replies("list")
     .filter(([command]) => command !== ipvsCommand.setInfo)
-    .map((reply) => ({ command: reply[0], ...commandAttributes.decode(reply.subarray(GENL)) }));
+    .map((reply) => ({ command: reply[0], ...commandReply.decode(reply.subarray(GENL)) }));
 
   test("services are the ones that were created", () => {
     const services = list
@@ -233,9 +233,9 @@ describe("the kernel's replies to ipvsadm, read by us", () => {
 
   test("timeouts, daemons and version", () => {
     const config = replies("get-config").find((reply) => reply[0] === ipvsCommand.setConfig)!;
-    expect(commandAttributes.decode(config.subarray(GENL))).toEqual({ timeoutTcp: 901, timeoutTcpFin: 121, timeoutUdp: 301 });
+    expect(commandReply.decode(config.subarray(GENL))).toEqual({ timeoutTcp: 901, timeoutTcpFin: 121, timeoutUdp: 301 });
     const daemons = replies("list-daemons").filter((reply) => reply[0] === ipvsCommand.newDaemon);
-    expect(daemons.map((reply) => daemonFromWire(commandAttributes.decode(reply.subarray(GENL)).daemon))).toEqual([
+    expect(daemons.map((reply) => daemonFromWire(commandReply.decode(reply.subarray(GENL)).daemon))).toEqual([
       { state: "master", interface: "eth0", syncId: 5, maxLength: 1472, group: "224.0.0.81", port: 8848, ttl: 1 },
       { state: "backup", interface: "eth0", syncId: 6, maxLength: 1400, group: "239.0.0.5", port: 9000, ttl: 3 },
     ]);
