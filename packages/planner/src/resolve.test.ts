@@ -1,0 +1,149 @@
+import { DirectorServiceFragment, type Forwarding, RealServerFragment, type Resource } from "@trigon/model";
+import { describe, expect, test } from "vitest";
+import { factsOf } from "../test/facts.ts";
+import { tunnelAddress, tunnelName } from "./real-server.ts";
+import { resolveFragment } from "./resolve.ts";
+
+const vip = "192.0.2.10";
+const base = {
+  hash: "h",
+  generation: 1,
+  serviceId: "vs_1",
+  name: "web",
+  vip,
+  protocol: "tcp",
+  port: 80,
+  encapsulation: "ipip",
+} as const;
+const facts = factsOf({ legs: { eth0: ["192.0.2.21/24"], eth1: ["198.51.100.21/24"] }, gateway: "192.0.2.1" });
+
+function serving(forwarding: Forwarding, change: Partial<RealServerFragment> = {}): Resource[] {
+  const fragment: RealServerFragment = {
+    ...base,
+    id: "rs:vs_1",
+    kind: "realServer.serve",
+    endpoints: [{ realServerId: "rs_1", rip: "192.0.2.21", port: 80, forwarding }],
+    directors: [{ nodeId: "node_d1", index: 1, address: "192.0.2.2", mac: null }],
+    ...change,
+  };
+  return resolveFragment(RealServerFragment.parse(fragment), facts);
+}
+
+function directing(forwardings: readonly Forwarding[], change: Partial<DirectorServiceFragment> = {}): Resource[] {
+  const fragment: DirectorServiceFragment = {
+    ...base,
+    id: "ds:vs_1",
+    kind: "director.service",
+    scheduler: "wlc",
+    schedulerFlags: [],
+    persistence: null,
+    onePacket: false,
+    snatSource: "vip",
+    notrack: false,
+    destinations: forwardings.map((forwarding, index) => ({
+      realServerId: `rs_${index}`,
+      rip: `192.0.2.${21 + index}`,
+      port: 80,
+      forwarding,
+      weight: 1,
+      upperThreshold: 0,
+      lowerThreshold: 0,
+    })),
+    ...change,
+  };
+  return resolveFragment(DirectorServiceFragment.parse(fragment), facts);
+}
+const keys = (resources: readonly Resource[]) => resources.map(({ key }) => key);
+
+test.each<Forwarding>(["nat", "fullnat"])("a %s real server never holds the VIP", (forwarding) => {
+  expect(serving(forwarding)).toEqual([]);
+});
+
+test("a DR real server is silent on all and lo, whatever the order of its resources", () => {
+  expect(serving("dr").filter(({ kind }) => kind === "sysctl")).toMatchObject([
+    { path: "net/ipv4/conf/all/arp_ignore", atLeast: 1 },
+    { path: "net/ipv4/conf/all/arp_announce", atLeast: 2 },
+    { path: "net/ipv4/conf/lo/arp_ignore", atLeast: 1 },
+    { path: "net/ipv4/conf/lo/arp_announce", atLeast: 2 },
+  ]);
+  expect(keys(serving("dr"))).toContain(`address lo ${vip}/32`);
+});
+
+test("an IPv6 VIP on lo needs no ARP silence, and is counted by ip6tables", () => {
+  const resources = serving("dr", { vip: "2001:db8::10" });
+  expect(keys(resources)).toEqual(["filterRule 6 mangle OUTPUT account:vs_1", "address lo 2001:db8::10/128"]);
+});
+
+test("a Tunnel VIP of IPv6 is refused", () => {
+  expect(() => serving("tun", { vip: "2001:db8::10" })).toThrow(expect.objectContaining({ reason: "tunnel.familyUnsupported" }));
+});
+
+test("a tunnel device lets in its own services only, and everything shared is equal between services", () => {
+  const web = serving("tun");
+  const tls = serving("tun", { id: "rs:vs_2", serviceId: "vs_2", port: 443 });
+  const byKey = new Map(web.map((resource) => [resource.key, resource]));
+  const shared = tls.filter(({ key }) => byKey.has(key));
+  for (const resource of shared) expect(resource).toEqual(byKey.get(resource.key));
+  expect(keys(shared)).toContain("filterRule 4 raw PREROUTING drop:trg-1");
+  const rules = (resources: Resource[]) => resources.flatMap((resource) => (resource.kind === "filterRule" ? [resource] : []));
+  const drop = rules(web).find(({ id }) => id.startsWith("drop:"))!;
+  for (const rule of rules(web).filter(({ id }) => id.startsWith("accept:"))) expect(rule.order).toBeLessThan(drop.order);
+});
+
+test("two older and newer front ends of one service claim no key with different values", () => {
+  const now = serving("dr", { vip: "192.0.2.11" });
+  const before = new Map(serving("dr", { id: "rs:vs_1:1" }).map((resource) => [resource.key, resource]));
+  for (const resource of now) if (before.has(resource.key)) expect(resource).toEqual(before.get(resource.key));
+});
+
+test("full NAT mixed with DR rewrites the source of its own real servers only", () => {
+  const rules = directing(["dr", "fullnat"]).flatMap((resource) =>
+    resource.kind === "filterRule" ? [resource.match.join(" ")] : [],
+  );
+  expect(rules).toEqual([`-d 192.0.2.22/32 -m ipvs --vproto 6 --vaddr ${vip}/32 --vport 80 -j SNAT --to-source ${vip}`]);
+});
+
+test("only DR and Tunnel services go untracked", () => {
+  const untracked = (resources: Resource[]) => keys(resources).filter((key) => key.includes("notrack"));
+  expect(untracked(directing(["dr"], { notrack: true }))).toHaveLength(1);
+  expect(untracked(directing(["tun"], { notrack: true }))).toHaveLength(1);
+  expect(untracked(directing(["nat"], { notrack: true }))).toEqual([]);
+  expect(untracked(directing(["dr"]))).toEqual([]);
+});
+
+test("sh and mh flags and persistence become the kernel's", () => {
+  const [service] = directing([], {
+    scheduler: "sh",
+    schedulerFlags: ["fallback", "port"],
+    persistence: { timeoutSeconds: 300, granularity: 24 },
+  }).filter(({ kind }) => kind === "ipvsService");
+  expect(service).toMatchObject({ flags: ["persistent", "sched1", "sched2"], timeoutSeconds: 300, netmask: 24 });
+});
+
+describe("a director's VIP", () => {
+  const held = (address: string, from = facts) =>
+    resolveFragment({ id: "dv", hash: "h", generation: 1, kind: "director.vip", vip: address, heldBy: "agent" }, from);
+
+  test("is bound to the interface in its network", () => {
+    expect(keys(held("198.51.100.10"))).toEqual(["address eth1 198.51.100.10/32"]);
+  });
+
+  test("is bound to the default route's interface when in none", () => {
+    expect(keys(held("203.0.113.10"))).toEqual(["address eth0 203.0.113.10/32"]);
+  });
+
+  test("cannot be bound without either", () => {
+    const lonely = factsOf({ legs: { eth0: ["192.0.2.21/24"] } });
+    expect(() => held("203.0.113.10", lonely)).toThrow(expect.objectContaining({ reason: "vip.noInterface" }));
+  });
+});
+
+test("tunnel devices' names fit an interface and their addresses are distinct and usable", () => {
+  const addresses = Array.from({ length: 64262 }, (_, index) => tunnelAddress(index + 1));
+  expect(new Set(addresses).size).toBe(64262);
+  for (const address of addresses) expect(address).not.toMatch(/^169\.254\.(0|169|255)\.|\.(0|255)$/);
+  expect(tunnelName(1, "ipip", "192.0.2.21", facts)).toBe("trg-1");
+  expect(tunnelName(1, "gre", "192.0.2.21", facts)).toBe("trg-1g");
+  expect(tunnelName(65535, "gre", "198.51.100.21", facts).length).toBeLessThanOrEqual(15);
+  expect(tunnelName(1, "ipip", "198.51.100.21", facts)).not.toBe("trg-1");
+});
