@@ -9,7 +9,7 @@ import { kernelContract } from "../contract/kernel.ts";
 import type { CaseReport } from "../contract/run-inside.ts";
 import { useLab } from "./use-lab.ts";
 
-const lab = useLab({ fresh: ["dir1", "dir2", "rs1", "rs2"] });
+const lab = useLab({ fresh: ["router", "dir1", "dir2", "rs1", "rs2"] });
 
 /** In the lab's state folder, which lies in the checkout: `netlink` is found from there, by lab hosts too. */
 let bundle: string;
@@ -98,7 +98,7 @@ describe("probing and announcing", () => {
     expect(probes.length).toBeGreaterThan(0);
     expect(announcements[0]!.time).toBeGreaterThan(probes.at(-1)!.time);
     expect(announcements.every(({ line }) => line.startsWith(lab.host("dir1").mac("eth0")))).toBe(true);
-    expect(await arpHolders(lab, "router", "eth1", vip)).toEqual([lab.host("dir1").mac("eth0")]);
+    expect(await arpHolders(lab.host("router"), "eth1", vip)).toEqual([lab.host("dir1").mac("eth0")]);
 
     const [refused] = await call<ActionResult[]>("dir2", "apply", [action]);
     expect(refused).toMatchObject({ ok: false, failure: { code: "vip.heldElsewhere" } });

@@ -22,6 +22,7 @@ export class AddressAdapter implements Adapter<"address"> {
   readonly #client: RouteClient;
   readonly #probes = createLimiter(16);
   readonly #announcements = createLimiter(8);
+  readonly #pending = new Set<Promise<void>>();
 
   constructor(client: RouteClient) {
     this.#client = client;
@@ -73,6 +74,11 @@ export class AddressAdapter implements Adapter<"address"> {
     return this.#announcements(() => announceAddress(this.#client, interfaceName, address));
   }
 
+  /** Waits for announcements that nobody waited for. */
+  async settle(): Promise<void> {
+    await Promise.all(this.#pending);
+  }
+
   async #refuseHeld({ interface: name, address }: AddressResource): Promise<void> {
     const [holder] = await this.probe(name, address);
     if (holder) throw new KernelError("vip.heldElsewhere", `${address} is held by ${holder.mac} on the link of ${name}`);
@@ -88,7 +94,12 @@ export class AddressAdapter implements Adapter<"address"> {
       await this.#client.addAddress({ index: link.index, address, prefix, flags });
     }
     // Not awaited: the address serves already, and the announcement takes a second.
-    if (purpose === "vipOnDirector") this.announce(name, address).catch(() => undefined);
+    if (purpose === "vipOnDirector") {
+      const pending = this.announce(name, address)
+        .catch(() => undefined)
+        .finally(() => this.#pending.delete(pending));
+      this.#pending.add(pending);
+    }
   }
 }
 

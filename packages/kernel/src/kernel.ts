@@ -101,6 +101,7 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
     },
 
     async close() {
+      await address.settle();
       route.close();
       await ipvsClient.close();
     },
