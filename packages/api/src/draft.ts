@@ -1,10 +1,10 @@
 import { type FleetRow, Prisma, type Transaction } from "@trigon/db";
-import { type Gate, type GateInput, gateChanges, hasLetGoOfVips } from "@trigon/planner";
+import { canonicalJson, type Gate, type GateInput, gateChanges, hasLetGoOfVips } from "@trigon/planner";
 import type { Call } from "./actor.ts";
 import { rowsOf, type StoredGate, type StoredGroup, type StoredNode, type StoredService } from "./fleet-rows.ts";
 import { FleetState, fleetGroupOf } from "./fleet-state.ts";
 import { addDifference, planAddress, planService, samePlan } from "./plan-store.ts";
-import { type AuditEventName, audit, type ChangeRecord, recordChange } from "./record.ts";
+import { type AuditEventName, audit, auditRow, type ChangeRecord, recordChange } from "./record.ts";
 
 export type ReportOf = GateInput["report"];
 
@@ -30,6 +30,7 @@ export class Draft {
   readonly #vips = new Set<string>();
   /** Changes recorded in this write, for their outcomes. */
   readonly #changes: string[] = [];
+  readonly #gateEvents: { event: AuditEventName; gate: Gate }[] = [];
 
   constructor(options: { base: FleetState; tx: Transaction; fleet: FleetRow; report: ReportOf; now: number; call: Call }) {
     this.#base = options.base;
@@ -97,53 +98,46 @@ export class Draft {
   }
 
   /** Lets gates and releases go on. Answers whether anything is to be written at all. */
-  async settle(): Promise<boolean> {
+  settle(): boolean {
     for (const group of this.state.liveGroups()) {
       if (group.releasingNodeId !== null && hasLetGoOfVips(fleetGroupOf(group), this.state.index, this.#report)) {
         this.putGroup({ ...group, releasingNodeId: null, releasingSequence: null });
       }
     }
-    for (const id of this.#candidates) await this.#settleService(id);
+    for (const id of this.#candidates) this.#settleService(id);
     this.#settleVips();
     return this.#services.size + this.#nodes.size + this.#groups.size + this.#vips.size > 0;
   }
 
-  async #settleService(id: string): Promise<void> {
+  #settleService(id: string): void {
     const service = this.state.services.get(id);
     const input = service && this.state.planInput(service);
     if (!service || !input) return;
-    const isOverdue = (gate: Gate) => {
-      const stored = service.gates.find((one) => sameGateName(one, gate));
-      return stored !== undefined && this.#now.getTime() - stored.since.getTime() > releaseDeadlineMs;
-    };
+    const isOverdue = overdue(service, this.#now.getTime());
     const changes = gateChanges({ ...input, report: this.#report, sequence: this.sequence, isOverdue });
     if (changes.length > 0) {
       const gates = nextGates(service.gates, changes, this.#now);
       this.state.putService({ ...service, gates, sequence: this.sequence });
       this.#services.add(id);
-      await this.#auditGates(service.gates, gates, isOverdue);
+      this.#noteGates(service.gates, gates, isOverdue);
     } else if (!this.#services.has(id) && !samePlan(planService(this.#base, id), planService(this.state, id))) {
       this.state.putService({ ...service, sequence: this.sequence });
       this.#services.add(id);
     }
   }
 
-  async #auditGates(
-    before: readonly StoredGate[],
-    after: readonly StoredGate[],
-    isOverdue: (gate: Gate) => boolean,
-  ): Promise<void> {
+  #noteGates(before: readonly StoredGate[], after: readonly StoredGate[], isOverdue: (gate: Gate) => boolean): void {
     for (const gate of after) {
       const old = before.find((one) => sameGateName(one, gate));
-      if (gate.state === old?.state) continue;
-      const detail = { realServerId: gate.realServerId, directorNodeId: gate.directorNodeId };
-      if (gate.state === "open") await this.audit("gate.opened", gate.serviceId, detail);
-      if (gate.state === "releasing") await this.audit("gate.releasing", gate.serviceId, detail);
+      if (gate.state === old?.state || gate.state === "waiting") continue;
+      this.#gateEvents.push({ event: gate.state === "open" ? "gate.opened" : "gate.releasing", gate });
     }
     for (const gate of before) {
       if (after.some((one) => sameGateName(one, gate))) continue;
-      const event = gate.state === "releasing" && isOverdue(gate) ? "gate.releaseForced" : "gate.released";
-      await this.audit(event, gate.serviceId, { realServerId: gate.realServerId, directorNodeId: gate.directorNodeId });
+      this.#gateEvents.push({
+        event: gate.state === "releasing" && isOverdue(gate) ? "gate.releaseForced" : "gate.released",
+        gate,
+      });
     }
   }
 
@@ -187,7 +181,16 @@ export class Draft {
   async save(): Promise<void> {
     for (const id of this.#groups) await this.#saveGroup(this.state.groups.get(id)!);
     for (const id of this.#nodes) await this.#saveNode(this.state.nodes.get(id)!);
-    for (const id of this.#services) await this.#saveService(this.state.services.get(id)!);
+    const services = [...this.#services].map((id) => ({
+      before: this.#base.services.get(id),
+      after: this.state.services.get(id)!,
+    }));
+    for (const { before, after } of services) if (!isOnlyTouched(before, after)) await this.#saveService(before, after);
+    const touched = services.filter(({ before, after }) => isOnlyTouched(before, after)).map(({ after }) => after.id);
+    if (touched.length > 0) {
+      await this.#tx.virtualService.updateMany({ where: { id: { in: touched } }, data: { sequence: this.sequence } });
+    }
+    await this.#saveGates(services);
     for (const address of this.#vips) {
       const vip = this.state.vips.get(address)!;
       await this.#tx.vip.upsert({ where: { address }, create: vip, update: vip });
@@ -233,37 +236,43 @@ export class Draft {
     await this.#tx.node.upsert({ where: { id: node.id }, create: data, update: data });
   }
 
-  async #saveService(service: StoredService): Promise<void> {
-    const { id, spec, revision, sequence, createdAt, updatedAt, deletedAt } = service;
-    const before = this.#base.services.get(id);
+  async #saveService(before: StoredService | undefined, after: StoredService): Promise<void> {
+    const { id, spec, revision, sequence, createdAt, updatedAt, deletedAt } = after;
     const { columns, realServers } = rowsOf(id, spec);
-    if (!before)
-      await this.#tx.virtualService.create({ data: { id, ...columns, revision, sequence, createdAt, updatedAt, deletedAt } });
-    else if (before.spec === spec) {
-      await this.#tx.virtualService.update({ where: { id }, data: { revision, sequence, updatedAt, deletedAt } });
-    } else
-      await this.#tx.virtualService.update({ where: { id }, data: { ...columns, revision, sequence, updatedAt, deletedAt } });
-    if (before?.spec.realServers !== spec.realServers) {
-      if (before) await this.#tx.realServer.deleteMany({ where: { serviceId: id } });
-      await this.#tx.realServer.createMany({ data: realServers });
-    }
-    if ((before?.gates ?? none) !== service.gates) await this.#saveGates(before?.gates ?? none, service);
+    const data = { revision, sequence, updatedAt, deletedAt };
+    if (!before) await this.#tx.virtualService.create({ data: { id, ...columns, ...data, createdAt } });
+    else await this.#tx.virtualService.update({ where: { id }, data: before.spec === spec ? data : { ...columns, ...data } });
+    if (before && canonicalJson(before.spec.realServers) === canonicalJson(spec.realServers)) return;
+    if (before) await this.#tx.realServer.deleteMany({ where: { serviceId: id } });
+    await this.#tx.realServer.createMany({ data: realServers });
   }
 
-  async #saveGates(before: readonly StoredGate[], { id, gates }: StoredService): Promise<void> {
-    const kept = new Set(before.filter((gate) => gates.includes(gate)));
-    if (before.length > kept.size) {
-      const gone = before.filter((gate) => !kept.has(gate));
-      await this.#tx.gate.deleteMany({
-        where: { serviceId: id, OR: gone.map(({ realServerId, directorNodeId }) => ({ realServerId, directorNodeId })) },
-      });
+  async #saveGates(services: readonly { before: StoredService | undefined; after: StoredService }[]): Promise<void> {
+    const gone = services.flatMap(({ before, after }) => (before?.gates ?? []).filter((gate) => !after.gates.includes(gate)));
+    const fresh = services.flatMap(({ before, after }) => after.gates.filter((gate) => !before?.gates.includes(gate)));
+    if (gone.length > 0) {
+      await this.#tx.$executeRaw`
+        DELETE FROM gate USING unnest(${gone.map((gate) => gate.realServerId)}::text[], ${gone.map((gate) => gate.directorNodeId)}::text[])
+          AS gone(server, director) WHERE "realServerId" = gone.server AND "directorNodeId" = gone.director`;
     }
-    const fresh = gates.filter((gate) => !kept.has(gate));
     if (fresh.length > 0) await this.#tx.gate.createMany({ data: fresh.map(gateRow) });
+    const events = this.#gateEvents.map(({ event, gate }) =>
+      auditRow(this.#call, event, gate.serviceId, { realServerId: gate.realServerId, directorNodeId: gate.directorNodeId }),
+    );
+    if (events.length > 0) await this.#tx.auditEvent.createMany({ data: events });
   }
 }
 
-const none: StoredGate[] = [];
+/** Whether only gates, or what others are, made a difference to a service. */
+function isOnlyTouched(before: StoredService | undefined, after: StoredService): boolean {
+  return (
+    before !== undefined &&
+    before.spec === after.spec &&
+    before.revision === after.revision &&
+    before.deletedAt === after.deletedAt
+  );
+}
+
 const symmetricDifference = (a: ReadonlySet<string>, b: ReadonlySet<string>): string[] => [
   ...[...a].filter((one) => !b.has(one)),
   ...[...b].filter((one) => !a.has(one)),
@@ -298,6 +307,14 @@ function nextGates(gates: readonly StoredGate[], changes: ReturnType<typeof gate
 
 const nameOf = (gate: Gate) => `${gate.realServerId} ${gate.directorNodeId}`;
 const sameGateName = (a: Gate, b: Gate) => nameOf(a) === nameOf(b);
+
+/** Whether one of a service's gates has been as it is for longer than a release may take. */
+export function overdue(service: StoredService, now: number): (gate: Gate) => boolean {
+  return (gate) => {
+    const stored = service.gates.find((one) => sameGateName(one, gate));
+    return stored !== undefined && now - stored.since.getTime() > releaseDeadlineMs;
+  };
+}
 
 /** Whether a gate waits for, or is about, this node. */
 export function isInGate({ directorNodeId, wanted, admitted, releasing }: Gate, nodeId: string): boolean {

@@ -1,7 +1,7 @@
 import type { Database } from "@trigon/db";
-import { isPending } from "@trigon/planner";
+import { gateChanges, isPending } from "@trigon/planner";
 import type { Call } from "./actor.ts";
-import { Draft, isInGate, type ReportOf } from "./draft.ts";
+import { Draft, isInGate, overdue, type ReportOf } from "./draft.ts";
 import { type FleetRows, readFleet } from "./fleet-rows.ts";
 import { FleetState } from "./fleet-state.ts";
 import { PlanStore } from "./plan-store.ts";
@@ -81,7 +81,7 @@ export class FleetStore {
           }
           const draft = new Draft({ base: this.state, tx, fleet, report, now: now(), call });
           const value = await work(draft);
-          const isAny = await draft.settle();
+          const isAny = draft.settle();
           if (!isAny && options.isOptional) throw new NothingToDo();
           await draft.save();
           return value;
@@ -106,6 +106,18 @@ export class FleetStore {
     return [...this.#pending].filter((id) => this.state.services.get(id)?.gates.some((gate) => isInGate(gate, nodeId)));
   }
 
+  /** Those of `ids` whose gates would go on with what nodes have said by now. */
+  movable(ids: readonly string[]): string[] {
+    const { report, now } = this.#options;
+    return ids.filter((id) => {
+      const service = this.state.services.get(id);
+      const input = service && this.state.planInput(service);
+      if (!input) return false;
+      const isOverdue = overdue(service, now());
+      return gateChanges({ ...input, report, sequence: this.state.sequence + 1, isOverdue }).length > 0;
+    });
+  }
+
   #alone<T>(work: () => Promise<T>): Promise<T> {
     const turn = this.#reading.then(work);
     this.#reading = turn.catch(() => undefined);
@@ -113,9 +125,9 @@ export class FleetStore {
   }
 
   #take(rows: FleetRows): void {
-    const isNews = rows.fleet.sequence !== this.state.sequence;
+    const before = this.state.fleet;
     this.state.apply(rows);
-    if (!isNews && rows.services.length === 0) return;
+    if (before?.sequence === rows.fleet.sequence && rows.services.length === 0) return;
     const serviceIds = rows.services.map(({ id }) => id);
     for (const { id, gates } of rows.services) {
       if (gates.some(isPending)) this.#pending.add(id);
@@ -126,6 +138,9 @@ export class FleetStore {
       serviceIds,
       rows.vips.map(({ address }) => address),
     );
+    if (before?.epoch !== rows.fleet.epoch || before.observeOnly !== rows.fleet.observeOnly) {
+      for (const id of this.state.nodes.keys()) replanned.add(id);
+    }
     const nodeIds = rows.nodes.map(({ id }) => id);
     this.#options.onAdvance({ sequence: this.state.sequence, serviceIds, nodeIds, replanned });
   }

@@ -1,6 +1,13 @@
 export * from "./actor.ts";
+export type { AgentDesk } from "./agent-desk.ts";
+export { type Certificates, canonicalSerial, type KeyPair, publicKeyPin } from "./certificates.ts";
+export { type Api, type ApiOptions, createApi } from "./create-api.ts";
+export { openApiDocument } from "./openapi.ts";
 export * from "./problem.ts";
+export { createRest, problemResponse, type RestOptions, restBase } from "./rest.ts";
 export { type AppRouter, appRouter, createCaller } from "./router.ts";
+export { loadSecretKey } from "./secrets.ts";
+export type { EnrollmentDesk } from "./services/enrollment.ts";
 export type { Services, WatchKind } from "./services.ts";
 export * from "./shapes.ts";
 export type { ApiContext, ProcedureMeta, RestMeta } from "./trpc.ts";

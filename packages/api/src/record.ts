@@ -17,6 +17,12 @@ export const controllerCall: Call = { actor: { kind: "user", name: "controller",
 
 type Json = Prisma.InputJsonValue;
 
+/** A row of the audit log. */
+export function auditRow(call: Call, event: AuditEventName, objectId: string | null, detail: Record<string, unknown>) {
+  const requestId = call.requestId === "" ? null : call.requestId;
+  return { id: newId("audit"), actor: call.actor.name, event, objectId, detail: detail as Json, requestId };
+}
+
 /** Appends to the audit log, inside the transaction of what it tells about. */
 export async function audit(
   tx: Pick<Transaction, "auditEvent">,
@@ -25,16 +31,7 @@ export async function audit(
   objectId: string | null,
   detail: Record<string, unknown> = {},
 ): Promise<void> {
-  await tx.auditEvent.create({
-    data: {
-      id: newId("audit"),
-      actor: call.actor.name,
-      event,
-      objectId,
-      detail: detail as Json,
-      requestId: call.requestId === "" ? null : call.requestId,
-    },
-  });
+  await tx.auditEvent.create({ data: auditRow(call, event, objectId, detail) });
 }
 
 export interface ChangeRecord {

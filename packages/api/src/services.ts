@@ -32,6 +32,8 @@ export interface Services {
     get(id: string): Promise<VirtualServiceView>;
     create(call: Call, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
     replace(call: Call, id: string, revision: Revision, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
+    /** Creates the service of this name, or replaces it; without a revision whatever is there. */
+    putByName(call: Call, name: string, revision: Revision, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
     patch(call: Call, id: string, revision: Revision, patch: Partial<VirtualServiceSpec>): Promise<VirtualServiceWritten>;
     delete(call: Call, id: string, revision: Revision): Promise<void>;
     /** Checks a spec without writing it. `id` when it is an edit of an existing service. */
@@ -66,7 +68,7 @@ export interface Services {
     create(call: Call, spec: ApiTokenSpec): Promise<z.infer<typeof ApiTokenCreated>>;
     revoke(call: Call, id: string): Promise<void>;
   };
-  fleet: { get(): Promise<FleetView>; confirmRestore(call: Call): Promise<FleetView> };
+  fleet: { get(): Promise<FleetView>; confirmRestore(call: Call, options: { allowMassRemoval: boolean }): Promise<FleetView> };
   overview: { get(): Promise<OverviewView> };
   counters: { read(serviceIds: readonly string[] | undefined): Promise<ServiceCountersView[]> };
   /** Invalidations of one kind of object, from `after` on; ends with the signal. */

@@ -35,6 +35,11 @@ export const apiTokenRouter = router({
     .mutation(({ ctx, input }) => ctx.services.apiTokens.revoke(ctx.call, input.id)),
 });
 
+/** `allowMassRemoval`: agents may remove many services at once to get to this database's state. */
+const ConfirmRestoreInput = z
+  .strictObject({ options: z.strictObject({ allowMassRemoval: z.boolean().default(false) }).optional() })
+  .optional();
+
 export const fleetRouter = router({
   get: procedure
     .meta({ scope: "read", rest: { method: "GET", path: "/fleet", tag: "Fleet", summary: "The fleet's id, epoch and sequence" } })
@@ -49,10 +54,14 @@ export const fleetRouter = router({
         path: "/fleet/confirm-restore",
         tag: "Fleet",
         summary: "Take a restored database as the truth: starts a new epoch and ends observe-only",
+        body: "options",
       },
     })
+    .input(ConfirmRestoreInput)
     .output(FleetView)
-    .mutation(({ ctx }) => ctx.services.fleet.confirmRestore(ctx.call)),
+    .mutation(({ ctx, input }) =>
+      ctx.services.fleet.confirmRestore(ctx.call, { allowMassRemoval: input?.options?.allowMassRemoval ?? false }),
+    ),
 });
 
 export const overviewRouter = router({

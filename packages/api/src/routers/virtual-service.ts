@@ -53,6 +53,24 @@ export const virtualServiceRouter = router({
     .output(VirtualServiceWritten)
     .mutation(({ ctx, input }) => ctx.services.virtualServices.replace(ctx.call, input.id, input.revision, input.spec)),
 
+  putByName: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "PUT",
+        path: "/virtual-services/by-name/{name}",
+        tag,
+        summary: "Create or replace the virtual service of this name",
+        body: "spec",
+        conditional: true,
+      },
+    })
+    .input(z.strictObject({ name: Name, revision: Revision, spec: VirtualServiceSpec.partial({ name: true }) }))
+    .output(VirtualServiceWritten)
+    .mutation(({ ctx, input: { name, revision, spec } }) =>
+      ctx.services.virtualServices.putByName(ctx.call, name, revision, { ...spec, name }),
+    ),
+
   patch: procedure
     .meta({
       scope: "virtual-service:write",

@@ -41,6 +41,14 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
     return { ...serviceView(sources, service), lint: lintOf(store.state, service.spec) };
   }
 
+  async function create(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void> {
+    const spec = checked(draft.state, input, null, controllerAddresses());
+    const { now } = draft;
+    draft.putService({ id, spec, revision: 1, createdAt: now, updatedAt: now, deletedAt: null, gates: [] });
+    await draft.change({ action: "created", objectKind: "virtualService", objectId: id, objectName: spec.name, after: spec });
+    await draft.audit("virtualService.created", id, { name: spec.name });
+  }
+
   /** Replaces the spec in a draft, or leaves everything alone when it is the same. */
   async function put(draft: Draft, service: StoredService, input: VirtualServiceSpec): Promise<boolean> {
     const spec = checked(draft.state, input, service, controllerAddresses());
@@ -77,13 +85,23 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
 
     async create(call, input) {
       const id = newId("virtualService");
-      await store.write(call, async (draft) => {
-        const spec = checked(draft.state, input, null, controllerAddresses());
-        const { now } = draft;
-        draft.putService({ id, spec, revision: 1, createdAt: now, updatedAt: now, deletedAt: null, gates: [] });
-        await draft.change({ action: "created", objectKind: "virtualService", objectId: id, objectName: spec.name, after: spec });
-        await draft.audit("virtualService.created", id, { name: spec.name });
-      });
+      await store.write(call, (draft) => create(draft, id, input));
+      return written(id);
+    },
+
+    async putByName(call, name, revision, input) {
+      let id = newId("virtualService");
+      await store.write(
+        call,
+        async (draft) => {
+          const service = draft.state.liveServices().find(({ spec }) => spec.name === name);
+          if (!service) return create(draft, id, { ...input, name });
+          id = service.id;
+          checkRevision(service.revision, revision ?? "*");
+          await put(draft, service, { ...input, name });
+        },
+        { isOptional: true },
+      );
       return written(id);
     },
 

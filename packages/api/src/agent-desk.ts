@@ -1,0 +1,135 @@
+import {
+  type AgentCounters,
+  type AgentReport,
+  DomainError,
+  type Facts,
+  type PlanEnvelope,
+  type RenewAnswer,
+  type ReportAnswer,
+} from "@trigon/model";
+import { canonicalJson } from "@trigon/planner";
+import type { z } from "zod";
+import type { Certificates } from "./certificates.ts";
+import type { CounterStore } from "./counters.ts";
+import type { StoredNode } from "./fleet-rows.ts";
+import { controllerCall } from "./record.ts";
+import type { ServiceContext } from "./service-context.ts";
+
+/** What the agent protocol needs of the API. All of it throws DomainErrors. */
+export interface AgentDesk {
+  /** Throws `node.revoked` or `node.quarantined` for a node that may not talk now; answers from memory. */
+  admit(peer: { nodeId: string; serial: string }): void;
+  /** Everything, or what is newer than `since`. Throws `generation.ahead` when this database is older than the node's plan. */
+  planFor(nodeId: string, since: { generation: number; epoch: number } | null): Promise<PlanEnvelope>;
+  report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
+  counters(nodeId: string, counters: AgentCounters): Promise<void>;
+  renew(nodeId: string, csr: string): Promise<z.infer<typeof RenewAnswer>>;
+  /** A stream of the node was opened, or its last one ended. */
+  connected(nodeId: string, isConnected: boolean): void;
+}
+
+export function agentDesk(context: ServiceContext, certificates: Certificates, counterStore: CounterStore): AgentDesk {
+  const { store, live, now } = context;
+
+  /** An agent that has seen a newer generation proves that this database was restored: nothing is told or changed until an operator confirms. */
+  async function refuseAhead(nodeId: string, { generation, epoch }: { generation: number; epoch: number }): Promise<void> {
+    const isAhead = () => {
+      const fleet = store.state.current;
+      return epoch > fleet.epoch || (epoch === fleet.epoch && generation > fleet.sequence);
+    };
+    if (store.state.fleet && !isAhead()) return;
+    await store.refresh();
+    if (!isAhead()) return;
+    const { observeOnly, highestReported } = store.state.current;
+    if (!observeOnly || generation > (highestReported ?? 0)) {
+      await store.write(
+        controllerCall,
+        async (draft) => {
+          const highest = Math.max(generation, draft.state.current.highestReported ?? 0);
+          await draft.tx.fleet.updateMany({ data: { observeOnly: true, highestReported: highest } });
+          if (!draft.state.current.observeOnly) await draft.audit("fleet.generationAhead", nodeId, { generation, epoch });
+        },
+        { evenObserving: true },
+      );
+    }
+    const detail = `This node has generation ${generation}, the database is older: an operator must confirm the restored database.`;
+    throw new DomainError("generation.ahead", detail);
+  }
+
+  async function learn(nodeId: string, facts: Facts | undefined, agentVersion: string): Promise<void> {
+    const isNews = (node: StoredNode | undefined) =>
+      node !== undefined &&
+      (node.agentVersion !== agentVersion || (facts !== undefined && canonicalJson(node.facts) !== canonicalJson(facts)));
+    if (!isNews(store.state.nodes.get(nodeId))) return;
+    await store.write(
+      controllerCall,
+      async (draft) => {
+        const node = draft.state.node(nodeId);
+        if (!isNews(node)) return;
+        draft.putNode({ ...node, agentVersion, facts: facts ?? node.facts, machineId: facts?.machineId ?? node.machineId });
+      },
+      { isOptional: true, evenObserving: true },
+    );
+  }
+
+  return {
+    admit({ nodeId }) {
+      const node = store.state.nodes.get(nodeId);
+      if (!node) {
+        // It may have been enrolled by way of another replica a moment ago.
+        store.refresh().catch(() => undefined);
+        throw new DomainError("resource.notFound", "This database does not know this node.");
+      }
+      if (node.state === "revoked") throw new DomainError("node.revoked", `${node.name} was revoked.`);
+      if (node.state === "quarantined") {
+        throw new DomainError(
+          "node.quarantined",
+          `${node.name} is quarantined: two machines use its certificate. Enroll them anew.`,
+        );
+      }
+    },
+
+    async planFor(nodeId, since) {
+      if (since) await refuseAhead(nodeId, since);
+      if (!store.state.fleet) await store.refresh();
+      live.seen(nodeId);
+      return store.plans.envelope(store.state, nodeId, since, now());
+    },
+
+    async report(nodeId, report) {
+      if (report.fleetId !== store.state.current.id) {
+        throw new DomainError("input.invalid", "This report is of another fleet.", [
+          { pointer: "/fleetId", code: "fleet.foreign", detail: "Not this fleet's id" },
+        ]);
+      }
+      await refuseAhead(nodeId, report);
+      const answer = await live.accept(nodeId, report);
+      if (answer.accepted) await learn(nodeId, report.facts, report.agentVersion);
+      return answer;
+    },
+
+    async counters(nodeId, counters) {
+      live.seen(nodeId);
+      await counterStore.accept(nodeId, counters);
+    },
+
+    async renew(nodeId, csr) {
+      const signed = await certificates.signNode(csr, nodeId);
+      await store.write(
+        controllerCall,
+        async (draft) => {
+          const node = draft.state.node(nodeId);
+          draft.putNode({ ...node, certSerial: signed.serial, certExpiresAt: signed.notAfter });
+          await draft.audit("node.renewed", nodeId, { serial: signed.serial, notAfter: signed.notAfter.toISOString() });
+        },
+        { evenObserving: true },
+      );
+      return { certificate: signed.certificate, ca: certificates.ca };
+    },
+
+    connected(nodeId, isConnected) {
+      if (isConnected) live.seen(nodeId);
+      else live.left(nodeId);
+    },
+  };
+}

@@ -1,0 +1,145 @@
+import type { FragmentState } from "@trigon/model";
+import type { FleetStore } from "./fleet-store.ts";
+import type { Live } from "./live.ts";
+import { controllerCall } from "./record.ts";
+import type { ServiceContext } from "./service-context.ts";
+
+const tickMs = 1_000;
+const pruneMs = 3_600_000;
+/** Deleted services stay this long, so that nodes which were away still get their tombstone. */
+const keptDeletedMs = 7 * 86_400_000;
+const idempotencyMs = 86_400_000;
+/** Outcomes that nobody reported for this long are left as they are. */
+const outcomeMs = 86_400_000;
+
+/** What goes on by itself: gates that nodes' reports open, outcomes of changes, and what has grown too old. */
+export class Chores {
+  readonly #context: ServiceContext;
+  readonly #log: (line: string) => void;
+  readonly #reported = new Set<string>();
+  #moving: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #prunedAt = 0;
+  #closed = false;
+
+  constructor(context: ServiceContext, log: (line: string) => void) {
+    this.#context = context;
+    this.#log = log;
+  }
+
+  start(): void {
+    this.#prunedAt = this.#context.now();
+    this.#arm();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    await this.#moving;
+  }
+
+  /** A node reported: gates that wait for it may go on. */
+  reported(nodeId: string): void {
+    this.#reported.add(nodeId);
+    this.#moving ??= this.#moveGates().finally(() => {
+      this.#moving = undefined;
+      const next = [...this.#reported][0];
+      if (next !== undefined && !this.#closed) this.reported(next);
+    });
+  }
+
+  async #moveGates(): Promise<void> {
+    const { store } = this.#context;
+    const nodeIds = [...this.#reported];
+    this.#reported.clear();
+    const waiting = new Set(nodeIds.flatMap((nodeId) => store.pending(nodeId)));
+    await this.#move([...waiting], this.#isReleased(store));
+  }
+
+  #isReleased(store: FleetStore): boolean {
+    return store.state.liveGroups().some((group) => group.releasingNodeId !== null);
+  }
+
+  async #move(waiting: readonly string[], always: boolean): Promise<void> {
+    const { store } = this.#context;
+    const ids = store.movable(waiting);
+    if (ids.length === 0 && !always) return;
+    await store
+      .write(controllerCall, async (draft) => draft.touch(ids), { isOptional: true, evenObserving: true })
+      .catch((error: Error) => this.#log(`gates could not go on: ${error.message}`));
+  }
+
+  #arm(): void {
+    if (this.#closed) return;
+    this.#timer = setTimeout(() => {
+      this.#tick()
+        .catch((error: Error) => this.#log(`chores wait: ${error.message}`))
+        .finally(() => this.#arm());
+    }, tickMs);
+  }
+
+  async #tick(): Promise<void> {
+    const { store, now } = this.#context;
+    await this.#settleOutcomes();
+    // Deadlines pass without anybody's report, and a report may have come while the database was away.
+    await this.#move(store.pending(), this.#isReleased(store));
+    if (now() - this.#prunedAt < pruneMs) return;
+    this.#prunedAt = now();
+    await this.prune();
+  }
+
+  /** Writes down what became of changes on the nodes they concern. */
+  async #settleOutcomes(): Promise<void> {
+    const { db, store, live, now } = this.#context;
+    const open = await db.prisma.changeOutcome.findMany({
+      where: { state: "applying", change: { at: { gt: new Date(now() - outcomeMs) } } },
+      include: { change: { select: { objectKind: true, objectId: true, generation: true } } },
+      take: 5000,
+    });
+    for (const { changeId, nodeId, change } of open) {
+      const scope = change.objectKind === "virtualService" ? change.objectId : null;
+      const outcome = outcomeOf(store, live, nodeId, scope, change.generation);
+      if (!outcome) continue;
+      await db.prisma.changeOutcome.updateMany({
+        where: { changeId, nodeId, state: "applying" },
+        data: { ...outcome, at: new Date(now()) },
+      });
+    }
+  }
+
+  /** Forgets for good what was deleted long ago. Agents older than that get their whole plan. */
+  async prune(): Promise<void> {
+    const { db, now } = this.#context;
+    await db.prisma.$executeRaw`
+      WITH gone AS (
+        DELETE FROM "virtualService" s WHERE s."deletedAt" < ${new Date(now() - keptDeletedMs)}::timestamp
+          AND NOT EXISTS (SELECT FROM gate g WHERE g."serviceId" = s.id) RETURNING s.sequence)
+      UPDATE fleet SET "prunedThrough" = greatest("prunedThrough", (SELECT max(sequence) FROM gone))
+      WHERE EXISTS (SELECT FROM gone)`;
+    await db.prisma.idempotencyKey.deleteMany({ where: { createdAt: { lt: new Date(now() - idempotencyMs) } } });
+  }
+}
+
+/** What a node made of a change, or undefined while it has not said. */
+function outcomeOf(
+  store: FleetStore,
+  live: Live,
+  nodeId: string,
+  serviceId: string | null,
+  generation: number,
+): { state: string; message: string } | undefined {
+  const node = store.state.nodes.get(nodeId);
+  const report = live.report(nodeId);
+  if (!node || !report || report.epoch !== store.state.current.epoch || report.generation < generation) return undefined;
+  const wanted = [...store.plans.fragments(nodeId).values()].filter(
+    (fragment) => serviceId === null || ("serviceId" in fragment && fragment.serviceId === serviceId),
+  );
+  const states = wanted.map(({ id, hash }) => {
+    const said = report.fragments.get(id);
+    return said?.hash === hash ? said : undefined;
+  });
+  if (states.some((state) => state === undefined)) return undefined;
+  const worst = states.find((state): state is FragmentState => state !== undefined && state.state !== "applied");
+  if (!worst) return { state: "inSync", message: "" };
+  return { state: worst.state === "unsupported" ? "failed" : worst.state, message: worst.message ?? worst.reason ?? "" };
+}
