@@ -255,7 +255,7 @@ END`);
     const backup = { state: "backup", interface: "eth0", syncId: 6, maxLength: 1400, group: "239.0.0.5", port: 9000, ttl: 3 };
     await ipvs("newDaemon", backup);
     await expect(ipvs("newDaemon", backup)).rejects.toMatchObject({ code: "EEXIST" });
-    expect(await here.host.sh("ipvsadm -L --daemon")).toMatch(/master sync daemon[^]*backup sync daemon/);
+    expect(await here.host.sh("ipvsadm -L --daemon")).toMatch(/master sync daemon[\s\S]*backup sync daemon/);
     expect(await ipvs("listDaemons")).toEqual([
       { state: "master", interface: "eth0", syncId: 5, maxLength: 1472, group: "224.0.0.81", port: 8848, ttl: 1 },
       backup,
