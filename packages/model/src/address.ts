@@ -1,8 +1,12 @@
 import ipaddr from "ipaddr.js";
 import { z } from "zod";
 
+/** A dotted quad as the kernel prints it. Plans hold thousands of them, and this is much cheaper than parsing. */
+const dottedQuad = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
+
 /** One spelling for each address: dotted quad, or RFC 5952 lower case. Returns undefined for anything that is not an address. */
 export function canonicalAddress(text: string): string | undefined {
+  if (dottedQuad.test(text)) return text;
   const trimmed = text.trim();
   if (!ipaddr.IPv4.isValidFourPartDecimal(trimmed) && !ipaddr.IPv6.isValid(trimmed)) return undefined;
   if (trimmed.includes("%")) return undefined;
@@ -23,7 +27,7 @@ export type Family = 4 | 6;
 
 /** 4 or 6. Throws for text that is no address: check at the edge with `IpAddress`. */
 export function familyOf(address: string): Family {
-  return ipaddr.parse(address).kind() === "ipv4" ? 4 : 6;
+  return dottedQuad.test(address) || ipaddr.parse(address).kind() === "ipv4" ? 4 : 6;
 }
 
 /** The length of a host prefix: 32 or 128. */
@@ -33,10 +37,17 @@ export function hostPrefix(address: string): 32 | 128 {
 
 /** Whether `address` lies in the network of `network/prefix`. Addresses of different families never do. */
 export function inNetwork(address: string, network: string, prefix: number): boolean {
+  if (dottedQuad.test(address) && dottedQuad.test(network)) {
+    return prefix === 0 || (toNumber(address) ^ toNumber(network)) >>> (32 - prefix) === 0;
+  }
   const a = ipaddr.parse(address);
   const n = ipaddr.parse(network);
   if (a.kind() !== n.kind()) return false;
   return a.match(n, prefix);
+}
+
+function toNumber(quad: string): number {
+  return quad.split(".").reduce((number, part) => (number << 8) | Number(part), 0);
 }
 
 /** Why an address can be no VIP and no real server, or undefined when it can. */

@@ -7,9 +7,11 @@ interface Variant {
   owners: Set<string>;
 }
 
+/** Most keys have one owner for life: only those that ever had more keep variants. */
 interface Entry {
   merged: Resource;
-  variants: Variant[];
+  owner: string;
+  variants: Variant[] | null;
 }
 
 export interface DesiredFragment {
@@ -46,7 +48,7 @@ export class Desired {
       if (!now || !sameResource(now, old)) this.#disown(id, old.key);
     }
     for (const resource of next.values()) this.#own(id, resource);
-    this.#fragments.set(id, { hash, resources: [...next.values()] });
+    this.#fragments.set(id, { hash, resources: next.size === resources.length ? resources : [...next.values()] });
     return touched;
   }
 
@@ -88,13 +90,15 @@ export class Desired {
 
   /** The fragments that want the key, whatever value they want. */
   owners(key: string): string[] {
-    return (this.#entries.get(key)?.variants ?? []).flatMap(({ owners }) => [...owners]);
+    const entry = this.#entries.get(key);
+    if (!entry) return [];
+    return entry.variants ? entry.variants.flatMap(({ owners }) => [...owners]) : [entry.owner];
   }
 
   /** The disagreement about a key, or undefined when there is none. */
   conflict(key: string): PlanConflict | undefined {
     const entry = this.#entries.get(key);
-    if (!entry || entry.variants.length < 2) return undefined;
+    if (!entry?.variants || entry.variants.length < 2) return undefined;
     const losers = entry.variants
       .filter(({ resource }) => !satisfies(entry.merged, resource))
       .flatMap(({ owners }) => [...owners]);
@@ -105,8 +109,12 @@ export class Desired {
   #own(id: string, resource: Resource): void {
     const entry = this.#entries.get(resource.key);
     if (!entry) {
-      this.#entries.set(resource.key, { merged: resource, variants: [{ resource, owners: new Set([id]) }] });
+      this.#entries.set(resource.key, { merged: resource, owner: id, variants: null });
       return;
+    }
+    if (entry.variants === null) {
+      if (entry.owner === id) return; // as it was
+      entry.variants = [{ resource: entry.merged, owners: new Set([entry.owner]) }];
     }
     const same = entry.variants.find((variant) => sameResource(variant.resource, resource));
     if (same) {
@@ -115,24 +123,28 @@ export class Desired {
     } else {
       entry.variants.push({ resource, owners: new Set([id]) });
     }
-    this.#settle(entry);
+    this.#settle(entry, entry.variants);
   }
 
   #disown(id: string, key: string): void {
     const entry = this.#entries.get(key);
     if (!entry) return;
+    if (entry.variants === null) {
+      if (entry.owner === id) this.#entries.delete(key);
+      return;
+    }
     for (const variant of entry.variants) variant.owners.delete(id);
     const left = entry.variants.filter(({ owners }) => owners.size > 0);
     if (left.length === 0) this.#entries.delete(key);
     else if (left.length !== entry.variants.length || left.length > 1) {
       entry.variants = left;
-      this.#settle(entry);
+      this.#settle(entry, left);
     }
   }
 
   /** Keeps the same object while the value stays the same, so that "already verified" can be told by identity. */
-  #settle(entry: Entry): void {
-    const merged = merge(entry.variants);
+  #settle(entry: Entry, variants: readonly Variant[]): void {
+    const merged = merge(variants);
     if (!sameResource(merged, entry.merged)) entry.merged = merged;
   }
 }

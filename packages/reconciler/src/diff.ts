@@ -1,6 +1,6 @@
 import { type Resource, serviceKeyOf } from "@trigon/model";
 import type { Action, Found } from "./kernel.ts";
-import { type Claim, isSetting } from "./ledger.ts";
+import { type Claim, isSettingKind } from "./ledger.ts";
 import { meets } from "./meets.ts";
 import { buildRank, removeRank } from "./rank.ts";
 
@@ -70,18 +70,24 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
     else if (!meets(have, want)) remade.add(have.name);
   }
 
+  const hasDevices = remade.size + unmade.size + strange.size > 0;
+
   for (const key of looked) {
     const want = desired(key);
-    const device = deviceOf(want ?? claim(key)?.resource);
-    const have = device !== undefined && remade.has(device) && key !== `link ${device}` ? undefined : observed.get(key);
-    const ours = claim(key);
-    const service = key.startsWith("ipvsDestination ") ? serviceKeyOf(key) : undefined;
+    const there = observed.get(key);
+    const isDestination = key.startsWith("ipvsDestination ");
+    const ours = isDestination && want ? undefined : claim(key);
+    const subject = want ?? there ?? ours?.resource;
+    if (!subject) continue;
+    const device = hasDevices ? deviceOf(subject) : undefined;
+    const have = device !== undefined && remade.has(device) && subject.kind !== "link" ? undefined : there;
+    const service = isDestination ? (subject.kind === "ipvsDestination" ? subject.service : serviceKeyOf(key)) : undefined;
     if (want) {
       if (have && meets(have, want)) continue;
       if (device !== undefined && strange.has(device)) {
         // Somebody else's device of our name: nothing is set on it either.
         conflicts.push({ key, wanted: want, observed: have ?? null });
-      } else if (isSetting(key)) {
+      } else if (isSettingKind(want.kind)) {
         if (have) build.push({ op: "update", from: have, to: want });
         else if (!(want.kind === "linkState" && want.ifPresent)) build.push({ op: "create", to: want });
       } else if (service !== undefined && observed.has(service) && !claim(service)) {
@@ -89,7 +95,7 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
         conflicts.push({ key, wanted: want, observed: have ?? null });
       } else if (!have) {
         build.push({ op: "create", to: want });
-      } else if (ours === undefined && !(service !== undefined && claim(service))) {
+      } else if (ours === undefined && service === undefined) {
         conflicts.push({ key, wanted: want, observed: have });
       } else if (want.kind === "link") {
         replaced.push({ op: "delete", from: have });
@@ -99,15 +105,13 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
       }
       continue;
     }
-    if (service !== undefined && claim(service) && !(desired(service) && have)) {
-      // Goes with its service, or is gone already.
-      if (ours) released.push(key);
-    } else if (service !== undefined && have && claim(service)) {
-      remove.push({ op: "delete", from: have });
+    if (service !== undefined && claim(service)) {
+      // Goes by itself, unless its service goes or it is gone already.
+      if (have && desired(service)) remove.push({ op: "delete", from: have });
     } else if (ours === undefined) {
-    } else if (!have || (device !== undefined && unmade.has(device) && key !== `link ${device}`)) {
+    } else if (!have || (device !== undefined && unmade.has(device) && subject.kind !== "link")) {
       released.push(key);
-    } else if (!isSetting(key)) {
+    } else if (!isSettingKind(subject.kind)) {
       remove.push({ op: "delete", from: have });
     } else if (ours.found === null || ours.resource.kind === "module") {
       released.push(key);
@@ -118,14 +122,27 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
 
   // Of equal rank, the last claimed goes first: a forwarding switch is put back after the settings made under it.
   remove.reverse();
-  build.sort((a, b) => buildRank(a.to) - buildRank(b.to) || orderOf(a.to) - orderOf(b.to));
-  remove.sort((a, b) => removeRank(a.from) - removeRank(b.from));
-  return { build: [...replaced, ...build], remove, conflicts, released };
+  return {
+    build: [...replaced, ...inOrder(build)],
+    remove: remove.toSorted((a, b) => removeRank(a.from) - removeRank(b.from)),
+    conflicts,
+    released,
+  };
 }
 
-/** Rules of a chain come in the chain's order, so that a list of steps reads as what it does. */
-function orderOf(resource: Resource): number {
-  return resource.kind === "filterRule" ? resource.order : 0;
+/** By rank, stable; rules of a chain come in the chain's order, so that a list of steps reads as what it does. */
+function inOrder(build: readonly Extract<Action, { to: Resource }>[]): Action[] {
+  const byRank: Extract<Action, { to: Resource }>[][] = [];
+  for (const action of build) {
+    const rank = buildRank(action.to);
+    const bucket = byRank[rank];
+    if (bucket) bucket.push(action);
+    else byRank[rank] = [action];
+  }
+  const order = ({ to }: { to: Resource }) => (to.kind === "filterRule" ? to.order : 0);
+  return byRank.flatMap((bucket) =>
+    bucket[0]?.to.kind === "filterRule" ? bucket.toSorted((a, b) => order(a) - order(b)) : bucket,
+  );
 }
 
 /** The device whose going takes this resource with it. */

@@ -1,4 +1,4 @@
-import { kindOfKey, type Resource } from "@trigon/model";
+import { kindOfKey, type Resource, type ResourceKind } from "@trigon/model";
 import type { Found } from "./kernel.ts";
 
 /**
@@ -79,7 +79,10 @@ export class Ledger {
 }
 
 /** Settings have a value whether or not we care; they are put back, never deleted. */
-export function isSetting(key: string): boolean {
-  const kind = kindOfKey(key);
+export function isSettingKind(kind: ResourceKind): boolean {
   return kind === "sysctl" || kind === "linkState" || kind === "module";
+}
+
+export function isSetting(key: string): boolean {
+  return isSettingKind(kindOfKey(key));
 }

@@ -79,11 +79,13 @@ interface Look {
 }
 
 /** A destination is never looked at without its service, which may be somebody else's. */
-async function lookAt({ kernel }: PassInput, wanted: Iterable<string>): Promise<Look> {
+async function lookAt({ kernel, desired }: PassInput, wanted: Iterable<string>): Promise<Look> {
   const keys = new Set<string>();
   for (const key of wanted) {
     keys.add(key);
-    if (key.startsWith("ipvsDestination ")) keys.add(serviceKeyOf(key));
+    if (!key.startsWith("ipvsDestination ")) continue;
+    const want = desired.get(key);
+    keys.add(want?.kind === "ipvsDestination" ? want.service : serviceKeyOf(key));
   }
   return { keys, observed: keys.size === 0 ? new Map() : await kernel.observe([...keys]), foreign: [] };
 }
@@ -134,7 +136,6 @@ const serviceRank = buildRank({ kind: "ipvsService" } as Resource);
 const destinationRank = buildRank({ kind: "ipvsDestination" } as Resource);
 
 /** Stages of building, so that what depends on a failure can be held back. */
-const stages = 4;
 function stageOf(action: Action): number {
   if (action.op === "delete") return 0;
   const rank = buildRank(action.to);
@@ -158,10 +159,12 @@ async function execute(input: PassInput, keys: ReadonlySet<string>, difference: 
       results.push({ step, result });
     }
   };
-  for (let stage = 0; stage < stages; stage++) {
+  // `build` is in the order of the stages.
+  for (let at = 0; at < difference.build.length; ) {
+    const stage = stageOf(difference.build[at]!);
     const ready: Action[] = [];
-    for (const step of difference.build) {
-      if (stageOf(step) !== stage) continue;
+    for (; at < difference.build.length && stageOf(difference.build[at]!) === stage; at++) {
+      const step = difference.build[at]!;
       const failure = hold(step);
       if (!failure) ready.push(step);
       else {
@@ -331,12 +334,14 @@ function note(
       outcomes.seen.delete(key);
       continue;
     }
-    const problem: Problem = { failure: failures.get(key), foreign: foreign.get(key), plan: desired.conflict(key) };
-    const now = problem.failure || problem.foreign || problem.plan ? problem : undefined;
+    const failure = failures.get(key);
+    const stranger = foreign.get(key);
+    const plan = desired.conflict(key);
+    const now: Problem | undefined = failure || stranger || plan ? { failure, foreign: stranger, plan } : undefined;
     if (!sameProblem(outcomes.problems.get(key), now)) for (const id of desired.owners(key)) affected.add(id);
     if (now) outcomes.problems.set(key, now);
     else outcomes.problems.delete(key);
-    if (problem.failure || problem.foreign) outcomes.verified.delete(key);
+    if (failure || stranger) outcomes.verified.delete(key);
     else outcomes.verified.set(key, want);
     if (have) outcomes.seen.set(key, have);
     else outcomes.seen.delete(key);
