@@ -5,8 +5,8 @@ import { signInPath } from "./lib/session.ts";
 export function proxy(request: NextRequest): NextResponse {
   const hasSession = request.cookies.getAll().some(({ name }) => name.endsWith("session_token"));
   if (hasSession) return NextResponse.next();
-  // A relative Location: behind the front door this server does not know its own public address.
-  return new NextResponse(null, { status: 307, headers: { location: signInPath(request.nextUrl) } });
+  // Next makes a Location of its own host relative, so that it holds behind the front door too.
+  return NextResponse.redirect(new URL(signInPath(request.nextUrl), request.nextUrl));
 }
 
 export const config = { matcher: ["/((?!_next/|sign-in|icon|favicon|api/|enroll/).*)"] };

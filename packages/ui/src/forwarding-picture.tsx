@@ -31,7 +31,7 @@ export function ForwardingPicture(props: {
   const direct = forwarding === "dr" || forwarding === "tun";
   const marker = (tone: string) => `url(#${id}-${tone})`;
   return (
-    <svg viewBox="0 0 280 150" role="img" aria-label={labels.description} className={props.className}>
+    <svg viewBox="0 0 282 146" role="img" aria-label={labels.description} className={props.className}>
       <defs>
         {(["request", "reply"] as const).map((tone) => (
           <marker
@@ -50,10 +50,10 @@ export function ForwardingPicture(props: {
       </defs>
       {forwarding === "tun" ? (
         <line
-          x1="176"
-          y1="53"
-          x2="215"
-          y2="92"
+          x1="181"
+          y1="51"
+          x2="217"
+          y2="94"
           stroke="var(--t-request)"
           strokeOpacity="0.22"
           strokeWidth="13"
@@ -62,39 +62,39 @@ export function ForwardingPicture(props: {
       ) : null}
       <g fill="none" strokeWidth="1.8">
         <g stroke="var(--t-request)">
-          <path d={direct ? "M62 96 108 51" : "M58 93 104 48"} markerEnd={marker("request")} />
-          <path d={direct ? "M170 48 218 96" : "M176 48 222 93"} markerEnd={marker("request")} />
+          <path d={direct ? "M54 102 104 45" : "M46 102 98 45"} markerEnd={marker("request")} />
+          <path d={direct ? "M176 45 224 102" : "M182 45 234 102"} markerEnd={marker("request")} />
         </g>
         <g stroke="var(--t-reply)" strokeDasharray="4 3">
           {direct ? (
-            <path d="M204 116H76" markerEnd={marker("reply")} />
+            <path d="M186 122H80" markerEnd={marker("reply")} />
           ) : (
             <>
-              <path d="M208 97 164 54" markerEnd={marker("reply")} />
-              <path d="M116 54 73 97" markerEnd={marker("reply")} />
+              <path d="M214 102 164 46" markerEnd={marker("reply")} />
+              <path d="M116 46 64 102" markerEnd={marker("reply")} />
             </>
           )}
         </g>
       </g>
-      <Box x={140} y={28} w={124} label={labels.director} note={props.vip} strong />
-      <Box x={40} y={116} w={68} label={labels.client} note="CIP" />
-      <Box x={240} y={116} w={72} label={labels.realServer} note={direct ? `RIP · VIP@lo` : "RIP"} />
-      <g fontSize="9" fill="var(--t-soft)" textAnchor="middle">
+      <Box x={140} y={24} w={136} label={labels.director} note={props.vip} strong />
+      <Box x={40} y={122} w={74} label={labels.client} note="CIP" />
+      <Box x={234} y={122} w={92} label={labels.realServer} note={direct ? `RIP · VIP@lo` : "RIP"} />
+      <g fontSize="11" fill="var(--t-soft)" textAnchor="middle">
         {direct ? (
-          <text x="140" y="109" fill="var(--t-reply)">
+          <text x="133" y="116" fill="var(--t-reply)">
             {labels.reply}
           </text>
         ) : null}
         {direct ? null : (
-          <text x="140" y="86" fill="var(--t-reply)">
+          <text x="140" y="84" fill="var(--t-reply)">
             {labels.reply}
           </text>
         )}
-        <text x="66" y="66" fill="var(--t-request)" textAnchor="end">
+        <text x="64" y="70" fill="var(--t-request)" textAnchor="end">
           {labels.request}
         </text>
         {annotation(forwarding, props).map((line, index) => (
-          <text key={line} x="206" y={58 + index * 11} textAnchor="start" fontFamily="var(--font-mono)" fontSize="8.5">
+          <text key={line} x="216" y={64 + index * 12} textAnchor="start" fontFamily="var(--font-mono)" fontSize="10">
             {line}
           </text>
         ))}
@@ -129,10 +129,10 @@ function Box(props: { x: number; y: number; w: number; label: string; note: stri
         fill={props.strong ? "var(--t-accent-soft)" : "var(--t-sunken)"}
         stroke={props.strong ? "var(--t-accent)" : "var(--t-line-strong)"}
       />
-      <text x={props.x} y={props.y - 3} fontSize="10.5" fontWeight="600" fill="var(--t-ink)">
+      <text x={props.x} y={props.y - 3} fontSize="12" fontWeight="600" fill="var(--t-ink)">
         {props.label}
       </text>
-      <text x={props.x} y={props.y + 10.5} fontSize="9" fontFamily="var(--font-mono)" fill="var(--t-soft)">
+      <text x={props.x} y={props.y + 11.5} fontSize="10" fontFamily="var(--font-mono)" fill="var(--t-soft)">
         {props.note.length > 24 ? `${props.note.slice(0, 23)}…` : props.note}
       </text>
     </g>

@@ -47,7 +47,7 @@ export function LanguageMenu() {
       trigger={
         <Button variant="ghost" size="sm" aria-label={`${t("language")}: ${localeNames[locale]}`}>
           <Languages aria-hidden />
-          <span lang={locale}>{locale === "en" ? "EN" : "中文"}</span>
+          <span lang={locale}>{localeNames[locale]}</span>
         </Button>
       }
     >

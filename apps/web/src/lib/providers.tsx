@@ -2,7 +2,7 @@
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import type { AppRouter } from "@trigon/api";
 import { Toaster } from "@trigon/ui";
-import { createTRPCClient, httpBatchLink, httpSubscriptionLink, splitLink } from "@trpc/client";
+import { createTRPCClient, httpBatchLink, httpSubscriptionLink, splitLink, type TRPCLink } from "@trpc/client";
 import { ThemeProvider, useTheme } from "next-themes";
 import { type ReactNode, useState } from "react";
 import { IntlProvider, useTranslations } from "use-intl";
@@ -55,10 +55,20 @@ function makeQueryClient(): QueryClient {
   });
 }
 
+/** Infinite queries add a `direction` that the API, which pages forward only and refuses unknown fields, does not know. */
+const withoutDirection: TRPCLink<AppRouter> = () => {
+  return ({ op, next }) => {
+    if (typeof op.input !== "object" || op.input === null || !("direction" in op.input)) return next(op);
+    const { direction: _direction, ...input } = op.input;
+    return next({ ...op, input });
+  };
+};
+
 function makeTrpcClient() {
   const url = `${typeof window === "undefined" ? "" : window.location.origin}/api/trpc`;
   return createTRPCClient<AppRouter>({
     links: [
+      withoutDirection,
       splitLink({
         condition: (operation) => operation.type === "subscription",
         true: httpSubscriptionLink({ url }),

@@ -29,7 +29,7 @@ export function ForwardingChoice({ error }: { error: string | undefined }) {
           </span>
         }
       />
-      <fieldset className="grid gap-3 p-4 sm:grid-cols-2 xl:grid-cols-4">
+      <fieldset className="grid gap-3 p-4 md:grid-cols-2">
         <legend className="sr-only">{t("form.forwarding")}</legend>
         {Forwarding.options.map((forwarding) => (
           <label
@@ -48,15 +48,17 @@ export function ForwardingChoice({ error }: { error: string | undefined }) {
               />
               {t(`forwarding.${forwarding}.name`)}
             </span>
-            <ForwardingPicture
-              forwarding={forwarding}
-              labels={labels(forwarding)}
-              vip={shownVip}
-              encapsulation={encapsulation}
-              snatSource={snatSource}
-              className="mx-auto mt-2 w-full max-w-72"
-            />
-            <span className="mt-2 text-soft text-xs">{t(`forwarding.${forwarding}.needs`)}</span>
+            <span className="mt-1 flex flex-wrap items-center gap-x-4 gap-y-1">
+              <ForwardingPicture
+                forwarding={forwarding}
+                labels={labels(forwarding)}
+                vip={shownVip}
+                encapsulation={encapsulation}
+                snatSource={snatSource}
+                className="w-full max-w-72 shrink-0"
+              />
+              <span className="min-w-32 flex-1 text-soft text-xs">{t(`forwarding.${forwarding}.needs`)}</span>
+            </span>
           </label>
         ))}
       </fieldset>
