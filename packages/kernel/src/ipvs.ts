@@ -19,6 +19,7 @@ import {
   type IpvsStats,
   isNetlinkError,
   type ObservedDestination,
+  plainTunnel,
   serviceFlag,
 } from "@trigon/netlink";
 import type { ActionResult, IpvsCounters, KernelCounters } from "@trigon/reconciler";
@@ -30,6 +31,9 @@ type IpvsResource = IpvsServiceResource | IpvsDestinationResource;
 
 /** Up to here one question per service is cheaper than a dump of a table whose size is unknown. */
 const ASKED_ONE_BY_ONE = 32;
+
+/** So many actions become messages at a time: what is made for them is garbage before the next are, and never leaves the young heap. */
+const BATCH_ACTIONS = 500;
 
 /** The IPVS table of this network namespace, by one netlink socket; changes travel many to a send. */
 export class IpvsAdapter implements Adapter<IpvsKind> {
@@ -89,7 +93,10 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     try {
       const client = await this.#open();
       if (!client) throw new KernelError("ENOENT", "Could not change the IPVS table: module ip_vs is not loaded");
-      return await applyBatch(client, actions);
+      const results: ActionResult[] = [];
+      for (let from = 0; from < actions.length; from += BATCH_ACTIONS)
+        results.push(...(await applyBatch(client, actions.slice(from, from + BATCH_ACTIONS))));
+      return results;
     } catch (error) {
       return actions.map(() => failed(error, "change the IPVS table"));
     }
@@ -190,9 +197,14 @@ function serviceIdOfKey(key: string): IpvsServiceId | undefined {
   return number === undefined ? undefined : { family: familyOf(address), protocol: number, address, port: Number(port) };
 }
 
+/** Destinations come service by service: the key is not taken apart again for each. */
+let last: { key: string; id: IpvsServiceId } | undefined;
+
 function neededServiceId(key: string): IpvsServiceId {
+  if (last?.key === key) return last.id;
   const id = serviceIdOfKey(key);
   if (!id) throw new KernelError("EINVAL", `${key} names no virtual service`);
+  last = { key, id };
   return id;
 }
 
@@ -231,16 +243,20 @@ function serviceResource(service: IpvsService): IpvsServiceResource | undefined 
 
 const destinationIdOf = ({ address, port }: IpvsDestinationResource) => ({ family: familyOf(address), address, port });
 
-function destinationOf(resource: IpvsDestinationResource): IpvsDestination {
-  const { forward, weight, upperThreshold, lowerThreshold, tunnelType } = resource;
-  return {
-    ...destinationIdOf(resource),
+const tunnels = { ipip: plainTunnel, gre: { ...plainTunnel, type: "gre" } } as const;
+
+function destinationOf({ address, port, forward, weight, upperThreshold, lowerThreshold, tunnelType }: IpvsDestinationResource) {
+  const destination: IpvsDestination = {
+    family: familyOf(address),
+    address,
+    port,
     forward,
     weight,
     upperThreshold,
     lowerThreshold,
-    tunnel: { type: tunnelType, port: 0, flags: 0 },
+    tunnel: tunnels[tunnelType],
   };
+  return destination;
 }
 
 function destinationResource(service: string, destination: IpvsDestination): IpvsDestinationResource {
