@@ -50,7 +50,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       handlers: {
         position: () => loop.position,
         onPlan: (plan) => (loop.accept(plan).verdict === "gap" ? "gap" : "done"),
-        onReportNow: () => reporter?.changed(),
+        onReportNow: () => reporter?.now(),
         onState: (state, reason) => log.info(`controller: ${state}`, reason === null ? {} : { reason }),
       },
     });

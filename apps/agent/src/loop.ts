@@ -56,15 +56,21 @@ export interface LoopOptions {
 }
 
 interface Work {
+  /** Nothing to do but to note that a plan without news for this node was taken in. */
+  advance: boolean;
   facts: boolean;
   everything: boolean;
   fragments: Set<string>;
   keys: Set<string>;
 }
-const noWork = (): Work => ({ facts: false, everything: false, fragments: new Set(), keys: new Set() });
-const isIdle = (work: Work) => !work.facts && !work.everything && work.fragments.size === 0 && work.keys.size === 0;
+const noWork = (): Work => ({ advance: false, facts: false, everything: false, fragments: new Set(), keys: new Set() });
+const isIdle = (work: Work) =>
+  !work.advance && !work.facts && !work.everything && work.fragments.size === 0 && work.keys.size === 0;
 
 const mostEvents = 200;
+
+const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
+  a.fleetId === b.fleetId && a.epoch === b.epoch && a.generation === b.generation && a.nodeId === b.nodeId;
 
 /**
  * Keeps this node's kernel as its plan says. One pass at a time: a change looks at its own keys only, a rolling sweep at all the rest. It
@@ -260,7 +266,11 @@ export class NodeLoop {
   }
 
   #take(step: PlanStep): void {
+    const position = this.position;
+    const isNews = step.fragments.length + step.tombstones.length > 0 || !position || !isSamePosition(step, position);
+    if (!isNews) return;
     this.#cache!.accept(step);
+    this.#work.advance = true;
     for (const { id } of step.fragments) this.#work.fragments.add(id);
     for (const id of step.tombstones) this.#work.fragments.add(id);
     this.#wake();
@@ -302,6 +312,7 @@ export class NodeLoop {
   }
 
   #putBack(work: Work): void {
+    this.#work.advance ||= work.advance;
     this.#work.facts ||= work.facts;
     this.#work.everything ||= work.everything;
     for (const id of work.fragments) this.#work.fragments.add(id);

@@ -56,7 +56,9 @@ export class ControllerLink {
   #fetchAgain = false;
   #streamOpen = false;
   #refusal: "revoked" | "ahead" | null = null;
-  /** Why the last try failed; null after one that did not. */
+  /** Why the stream is down; null before the first try and while it is up. */
+  #streamTrouble: string | null = null;
+  /** Why the last plan could not be fetched; null after one that could. */
   #trouble: string | null = null;
   #announced: LinkState = "connecting";
 
@@ -71,7 +73,7 @@ export class ControllerLink {
   }
 
   get state(): { state: LinkState; reason: string | null; url: string } {
-    return { state: this.#current, reason: this.#trouble, url: this.#identity.enrollment.agentUrl };
+    return { state: this.#current, reason: this.#reason, url: this.#identity.enrollment.agentUrl };
   }
 
   start(): void {
@@ -146,6 +148,7 @@ export class ControllerLink {
     stream.addEventListener("open", () => {
       this.#backoff.reset();
       this.#streamOpen = true;
+      this.#streamTrouble = null;
       this.#announce();
       void this.fetchPlan();
     });
@@ -157,7 +160,7 @@ export class ControllerLink {
       if (this.#stream !== stream || this.#stop.signal.aborted) return;
       this.#stream = null;
       this.#streamOpen = false;
-      this.#trouble = event.message ?? "The stream ended";
+      this.#streamTrouble = event.message ?? "The stream ended";
       this.#announce();
       // What a refusal means is in the body of a plan's answer, not in the stream's.
       if (event.code === 403) void this.fetchPlan();
@@ -172,7 +175,7 @@ export class ControllerLink {
     if (!event.success) return;
     if (event.data.type === "plan") {
       const position = this.#handlers.position();
-      if (position?.fleetId !== this.#identity.enrollment.fleetId || event.data.generation !== position.generation)
+      if (position?.fleetId !== this.#identity.enrollment.fleetId || event.data.generation > position.generation)
         void this.fetchPlan();
     } else if (event.data.hint === "renew") void this.#renew();
     else this.#handlers.onReportNow();
@@ -181,7 +184,7 @@ export class ControllerLink {
   #armPolling(): void {
     const wait = (this.#refusal === "revoked" ? this.#times.revokedMs : this.#times.pollMs) * (0.75 + Math.random() / 2);
     this.#pollTimer = setTimeout(() => {
-      const poll = this.#streamOpen && !this.#refusal ? Promise.resolve() : this.fetchPlan();
+      const poll = this.#streamOpen && !this.#refusal && this.#trouble === null ? Promise.resolve() : this.fetchPlan();
       void poll.finally(() => {
         if (!this.#stop.signal.aborted) this.#armPolling();
       });
@@ -227,17 +230,21 @@ export class ControllerLink {
     this.#log.warn(what, { reason: this.#trouble });
   }
 
+  get #reason(): string | null {
+    return this.#trouble ?? this.#streamTrouble;
+  }
+
   get #current(): LinkState {
     if (this.#stop.signal.aborted) return "stopped";
     if (this.#refusal) return this.#refusal;
     if (this.#streamOpen) return "streaming";
-    return this.#trouble === null ? "connecting" : "polling";
+    return this.#reason === null ? "connecting" : "polling";
   }
 
   #announce(): void {
     if (this.#current === this.#announced) return;
     this.#announced = this.#current;
-    this.#handlers.onState(this.#announced, this.#trouble);
+    this.#handlers.onState(this.#announced, this.#reason);
   }
 }
 

@@ -41,7 +41,10 @@ export class Reporter {
   #events: AgentEvent[] = [];
   #full = true;
   #sentFacts: unknown = null;
+  #sentReached: unknown = null;
   #sentTable = -1;
+  #sentAt = Number.NEGATIVE_INFINITY;
+  #isAsked = false;
   #tableAt = Number.NEGATIVE_INFINITY;
   #number = 0;
   #sending: Promise<void> | null = null;
@@ -55,9 +58,15 @@ export class Reporter {
     this.#heartbeatMs = options.heartbeatMs ?? 20_000;
   }
 
-  /** Something may have changed: a report goes out now, or as soon as the least gap allows. */
+  /** Something may have changed: if so, a report goes out now, or as soon as the least gap allows. */
   changed(): void {
-    this.#arm(Math.max(0, this.#due - performance.now()));
+    this.#arm(this.#nextWait());
+  }
+
+  /** A report goes out whether or not anything changed. */
+  now(): void {
+    this.#isAsked = true;
+    this.changed();
   }
 
   async stop(): Promise<void> {
@@ -79,9 +88,19 @@ export class Reporter {
 
   #nextWait(): number {
     this.#gather();
-    const hasNews = this.#undelivered.size > 0 || this.#events.length > 0 || this.#full || this.#isTableDue();
-    const gap = Math.max(0, this.#due - performance.now());
-    return hasNews ? gap : Math.max(gap, this.#sentTable === this.#options.loop.tableVersion ? this.#heartbeatMs : largeTableMs);
+    const now = performance.now();
+    const gap = Math.max(0, this.#due - now);
+    const hasNews =
+      this.#full ||
+      this.#isAsked ||
+      this.#undelivered.size > 0 ||
+      this.#events.length > 0 ||
+      this.#sentReached !== this.#options.loop.reached ||
+      this.#sentFacts !== this.#options.loop.facts ||
+      this.#isTableDue();
+    if (hasNews) return gap;
+    const rest = this.#sentTable === this.#options.loop.tableVersion ? this.#heartbeatMs : largeTableMs;
+    return Math.max(gap, this.#sentAt + rest - now);
   }
 
   #gather(): void {
@@ -105,16 +124,20 @@ export class Reporter {
     const ids = new Set(this.#undelivered);
     const events = [...this.#events];
     const full = this.#full;
+    const reached = loop.reached;
     const tableVersion = loop.tableVersion;
     const withTable = this.#isTableDue();
     const report = this.#compose(ids, events, full, withTable);
     this.#undelivered.clear();
     this.#events = [];
+    this.#isAsked = false;
     try {
       const answer = await link.report(report);
       this.#backoff.reset();
       this.#full = answer.wantFull;
       this.#sentFacts = answer.wantFull ? null : facts;
+      this.#sentReached = reached;
+      this.#sentAt = performance.now();
       if (withTable) {
         this.#sentTable = tableVersion;
         this.#tableAt = performance.now();
