@@ -95,9 +95,13 @@ export async function startAppliance(options = {}) {
     const set = (name, value) => (value === undefined ? {} : { [name]: value });
     let said = "";
     let ready;
-    const readiness = new Promise((resolve) => {
+    let giveUp;
+    const readiness = new Promise((resolve, reject) => {
       ready = resolve;
+      giveUp = reject;
     });
+    readiness.catch(() => undefined);
+    const notStarted = () => new Error(`The controller did not start:\n${said}`);
     const controller = keepRunning({
       name: "controller",
       args: ["--import", "tsx", join(root, "apps/controller/src/main.ts")],
@@ -118,9 +122,10 @@ export async function startAppliance(options = {}) {
         said = (said + text).slice(-4_000);
       },
       onMessage: (message) => message?.ready && ready(message.ready),
+      onEnd: (quickEnds) => quickEnds >= 3 && giveUp(notStarted()),
     });
     stops.push(() => controller.stop());
-    const started = await within(readiness, 60_000, () => `The controller did not start:\n${said}`);
+    const started = await within(readiness, 90_000, notStarted);
     const { port, caFile, agentUrl } = started;
     const consoleUrl = `https://localhost:${port}`;
     const ca = readFileSync(caFile, "utf8");
@@ -186,7 +191,7 @@ async function until(isSo, deadlineMs, otherwise) {
 async function within(promise, deadlineMs, otherwise) {
   let timer;
   const late = new Promise((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(otherwise())), deadlineMs);
+    timer = setTimeout(() => reject(otherwise()), deadlineMs);
   });
   try {
     return await Promise.race([promise, late]);

@@ -29,9 +29,10 @@ export async function run(command, args, { cwd, env, onLine, signal } = {}) {
  * Keeps a Node program running: started again when it ends by itself, stopped with `stop`, and ended by the kernel's hang-up of its IPC
  * channel when this process dies in any way.
  * @param {{ name: string, args: string[], cwd: string, env: NodeJS.ProcessEnv, logFile: string | null, onLine?: (line: string) => void,
- *   onMessage?: (message: any) => void, restart?: boolean }} options `logFile` null: to our own output
+ *   onMessage?: (message: any) => void, onEnd?: (quickEnds: number) => void }} options `logFile` null: to our own output; `onEnd` is told
+ *   how often in a row it ended within ten seconds
  */
-export function keepRunning({ name, args, cwd, env, logFile, onLine, onMessage, restart = true }) {
+export function keepRunning({ name, args, cwd, env, logFile, onLine, onMessage, onEnd }) {
   let child;
   let stopping = false;
   let timer;
@@ -56,8 +57,9 @@ export function keepRunning({ name, args, cwd, env, logFile, onLine, onMessage, 
     ended = new Promise((resolve) =>
       child.once("close", (code, signal) => {
         resolve();
-        if (stopping || !restart) return;
+        if (stopping) return;
         failures = Date.now() - startedAt > 10_000 ? 0 : failures + 1;
+        onEnd?.(failures);
         onLine?.(`${name} ended (${signal ?? code}); starting it again\n`);
         timer = setTimeout(start, Math.min(200 * 2 ** failures, 5_000));
       }),

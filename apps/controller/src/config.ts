@@ -6,6 +6,8 @@ export type ListenAddress = { host: string; port: number } | { path: string };
 export interface ControllerConfig {
   /** Folder of the secret key, the first administrator's password and caches. */
   dataDir: string;
+  /** The key of the secrets in the database; all replicas share it. */
+  secretKeyFile: string;
   /** Any Postgres of version 14 or newer. */
   databaseUrl: string;
   listen: ListenAddress[];
@@ -58,8 +60,10 @@ export function readConfig(env: NodeJS.ProcessEnv, root: string): ControllerConf
   if (Boolean(env.TRIGON_TLS_CERT) !== Boolean(env.TRIGON_TLS_KEY)) {
     throw new Error("TRIGON_TLS_CERT and TRIGON_TLS_KEY come together");
   }
+  const dataDir = resolve(root, env.TRIGON_DATA ?? ".trigon");
   return {
-    dataDir: resolve(root, env.TRIGON_DATA ?? ".trigon"),
+    dataDir,
+    secretKeyFile: env.TRIGON_SECRET_KEY_FILE ? resolve(root, env.TRIGON_SECRET_KEY_FILE) : resolve(dataDir, "secret.key"),
     databaseUrl,
     listen,
     agentListen,

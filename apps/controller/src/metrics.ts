@@ -1,19 +1,16 @@
-import type { Services } from "@trigon/api";
+import type { Api } from "@trigon/api/create-api";
 
 type Sample = readonly [name: string, help: string, value: number];
 
 /** The controller's own figures as Prometheus text (exposition format 0.0.4). */
-export async function metricsText(services: Pick<Services, "overview">, streams: number): Promise<string> {
-  const overview = await services.overview.get();
+export function metricsText(figures: ReturnType<Api["figures"]>, streams: number): string {
   const samples: Sample[] = [
-    ["trigon_virtual_services", "Virtual services.", overview.services.total],
-    ["trigon_virtual_services_in_sync", "Virtual services that every node holds as planned.", overview.services.inSync],
-    ["trigon_nodes", "Enrolled nodes.", overview.nodes.total],
-    ["trigon_nodes_connected", "Nodes connected to any replica.", overview.nodes.connected],
+    ["trigon_virtual_services", "Virtual services.", figures.services],
+    ["trigon_nodes", "Enrolled nodes.", figures.nodes],
+    ["trigon_nodes_connected", "Nodes connected to any replica.", figures.connectedNodes],
     ["trigon_agent_streams", "Nodes with an open stream to this replica.", streams],
-    ["trigon_fleet_sequence", "Number of the latest configuration write.", overview.fleet.sequence],
-    ["trigon_fleet_epoch", "Epoch of the database.", overview.fleet.epoch],
-    ["trigon_problems", "Problems that the overview shows.", overview.problems.length],
+    ["trigon_fleet_sequence", "Number of the latest configuration write that this replica knows.", figures.sequence],
+    ["trigon_database_listening", "Whether this replica hears of writes as they happen.", Number(figures.isListening)],
     ["process_resident_memory_bytes", "Resident memory of this replica.", process.memoryUsage.rss()],
   ];
   return samples.map(([name, help, value]) => `# HELP ${name} ${help}\n# TYPE ${name} gauge\n${name} ${value}\n`).join("");

@@ -32,10 +32,10 @@ export interface AgentPort {
   report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
   renew(nodeId: string, csr: string): Promise<z.infer<typeof RenewAnswer>>;
-  /** The node's stream stands, as of now. */
-  seen(nodeId: string): void;
-  /** The node's last stream to this replica ended. */
-  left(nodeId: string): void;
+  /** The node's stream stands, as of now; or its last one to this replica ended. */
+  connected(nodeId: string, isConnected: boolean): void;
+  /** The generation that the node should have. */
+  wanted(nodeId: string): number;
 }
 
 interface AgentEnv {
@@ -86,15 +86,16 @@ export function createAgentApp(options: {
         return false;
       }
     };
+    hub.announce(nodeId, port.wanted(nodeId));
     const body = planStream({
       hub,
       nodeId,
       since: Number(c.req.header("last-event-id") ?? -1),
       mayStay: isAdmitted,
       signal: c.req.raw.signal,
-      onAlive: () => port.seen(nodeId),
+      onAlive: () => port.connected(nodeId, true),
       onClose: () => {
-        if (!hub.isConnected(nodeId)) port.left(nodeId);
+        if (!hub.isConnected(nodeId)) port.connected(nodeId, false);
       },
     });
     return new Response(body, { headers: { "content-type": "text/event-stream", "cache-control": "no-store" } });

@@ -105,8 +105,8 @@ const port: AgentPort = {
   report: async () => ({ accepted: true, wantFull: false }),
   counters: async () => undefined,
   renew: async () => ({ certificate: "new", ca: "ca" }),
-  seen: () => undefined,
-  left: () => undefined,
+  connected: () => undefined,
+  wanted: () => 1,
 };
 
 beforeAll(async () => {

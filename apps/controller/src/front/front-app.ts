@@ -25,11 +25,11 @@ export interface FrontOptions {
   /** Serves `/api/v1`: `@trigon/api`'s REST adapter. */
   rest(request: Request, context: ApiContext): Promise<Response>;
   /** The OpenAPI 3.1 document. */
-  openApi(): object;
+  openApi: object;
   enroll: Hono<FrontEnv>;
   isDatabaseUp(): Promise<boolean>;
   /** Prometheus text. */
-  metrics(): Promise<string>;
+  metrics(): string;
 }
 
 /** Which paths of the front listener are this app's; all else is the web app's. */
@@ -65,7 +65,7 @@ export function createFrontApp(options: FrontOptions): Hono<FrontEnv> {
   });
   app.get("/metrics", async (c) => {
     authorise(await identify(c.req.raw), "read");
-    return c.text(await metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
+    return c.text(metrics(), 200, { "content-type": "text/plain; version=0.0.4; charset=utf-8" });
   });
 
   app.on(["GET", "POST"], "/api/auth/*", async (c) => {
@@ -112,7 +112,7 @@ export function createFrontApp(options: FrontOptions): Hono<FrontEnv> {
     });
   });
 
-  app.get("/api/openapi.json", (c) => c.json(openApi()));
+  app.get("/api/openapi.json", (c) => c.json(openApi));
   app.all("/api/v1/*", async (c) => {
     const request = c.req.method === "GET" || c.req.method === "HEAD" ? c.req.raw : await withText(c.req.raw, bodyBytes);
     return rest(request, { services, actor: await identify(request), requestId: c.get("requestId") });
