@@ -404,7 +404,7 @@ export const kernelContract: readonly ContractCase[] = [
       await succeed(kernel, [create(drop), create(other)]);
       await succeed(kernel, [create(accept)]);
       assert.deepEqual(await observed(kernel, [accept, drop, other]), [accept, drop, other]);
-      const saved = () => look?.("iptables-legacy-save", "-t", "raw");
+      const saved = async () => look?.(`iptables-${(await kernel.facts()).iptables}-save`, "-t", "raw");
       if (look) {
         const lines = (await saved())!.split("\n").filter((line) => line.startsWith("-A"));
         assert.equal(lines[0], "-A PREROUTING -j TRIGON-PREROUTING");
@@ -456,7 +456,7 @@ export const kernelContract: readonly ContractCase[] = [
         rules,
       );
       await succeed(kernel, rules.map(remove));
-      if (look) assert.doesNotMatch(await look("iptables-legacy-save"), /TRIGON/);
+      if (look) assert.doesNotMatch(await look(`iptables-${(await kernel.facts()).iptables}-save`), /TRIGON/);
     },
   },
   {

@@ -47,7 +47,8 @@ export async function restore(tools: Iptables, family: Family, table: Table, lin
 
 /** Exit codes of xtables (xtables.h): 2 a wrong parameter, 3 another kernel version, 4 the lock or another resource. */
 function refusal(tried: string, { code, stderr }: RunResult): KernelError {
-  const said = stderr.trim().split("\n")[0] ?? "";
+  const lines = stderr.split("\n").map((line) => line.trim());
+  const said = lines.filter(Boolean).join("; ").slice(0, 300);
   const errno = /Permission denied|Operation not permitted/.test(stderr)
     ? "EPERM"
     : /No chain\/target\/match|does not exist|Couldn't load|missing kernel module/.test(stderr)
