@@ -210,8 +210,10 @@ export class Draft {
   }
 
   async #saveGroup(group: StoredGroup): Promise<void> {
-    const data = { ...group, updatedAt: this.#now };
-    if (this.#base.groups.has(group.id)) await this.#tx.directorGroup.update({ where: { id: group.id }, data });
+    const { id, name, mode, activeNodeId, releasingNodeId, releasingSequence, revision, sequence, deletedAt } = group;
+    const columns = { id, name, mode, activeNodeId, releasingNodeId, releasingSequence, revision, sequence, deletedAt };
+    const data = { ...columns, updatedAt: this.#now };
+    if (this.#base.groups.has(id)) await this.#tx.directorGroup.update({ where: { id }, data });
     else await this.#tx.directorGroup.create({ data: { ...data, createdAt: this.#now } });
   }
 

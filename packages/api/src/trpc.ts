@@ -20,8 +20,8 @@ export interface RestMeta {
   summary: string;
   /** The input field that the JSON body is; left out when there is no body. */
   body?: string;
-  /** `revision` comes from If-Match. */
-  conditional?: boolean;
+  /** `revision` comes from If-Match; `optional` where a write may do without. */
+  conditional?: true | "optional";
   /** 201 with a Location made from the answer's id. */
   creates?: boolean;
 }

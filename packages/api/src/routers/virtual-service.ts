@@ -1,4 +1,4 @@
-import { Id, LintFinding, type ServiceCountersView, VirtualServiceSpec, VirtualServiceView } from "@trigon/model";
+import { Id, LintFinding, Name, type ServiceCountersView, VirtualServiceSpec, VirtualServiceView } from "@trigon/model";
 import { tracked } from "@trpc/server";
 import { z } from "zod";
 import { ById, FieldErrorShape, ListInput, Pages, Revision, VirtualServicePatch, VirtualServiceWritten } from "../shapes.ts";
@@ -62,7 +62,7 @@ export const virtualServiceRouter = router({
         tag,
         summary: "Create or replace the virtual service of this name",
         body: "spec",
-        conditional: true,
+        conditional: "optional",
       },
     })
     .input(z.strictObject({ name: Name, revision: Revision, spec: VirtualServiceSpec.partial({ name: true }) }))

@@ -3,6 +3,12 @@ import pg from "pg";
 import { inject } from "vitest";
 import { migrate } from "../migrations.ts";
 
+declare module "vitest" {
+  export interface ProvidedContext {
+    postgresUrl: string;
+  }
+}
+
 /** A migrated database of one's own, with raw SQL as a witness that is not the code under test. */
 export interface TestDatabase {
   url: string;
