@@ -1,6 +1,6 @@
 "use client";
 import { MutationCache, QueryCache, QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import type { AppRouter } from "@trigon/api";
+import type { AppRouter } from "@trigon/api/router";
 import { Toaster } from "@trigon/ui";
 import { createTRPCClient, httpBatchLink, httpSubscriptionLink, splitLink, type TRPCLink } from "@trpc/client";
 import { ThemeProvider, useTheme } from "next-themes";

@@ -1,5 +1,5 @@
 "use client";
-import type { AppRouter } from "@trigon/api";
+import type { AppRouter } from "@trigon/api/router";
 import type { inferRouterOutputs } from "@trpc/server";
 import { createTRPCContext } from "@trpc/tanstack-react-query";
 

@@ -239,7 +239,8 @@ function KernelTable({ node }: { node: NodeDetailView }) {
       ) : rows.length === 0 ? (
         <p className="px-4 py-5 text-soft">{only === "notOk" ? t("node.tableAllOk") : t("node.tableEmpty")}</p>
       ) : (
-        <div className="overflow-x-auto">
+        // biome-ignore lint/a11y/noNoninteractiveTabindex: a region that scrolls must be reachable by keyboard
+        <section aria-label={t("node.table")} tabIndex={0} className="overflow-x-auto">
           <table className="w-full min-w-[42rem] text-left">
             <caption className="sr-only">{t("node.table")}</caption>
             <thead>
@@ -273,7 +274,7 @@ function KernelTable({ node }: { node: NodeDetailView }) {
               ))}
             </tbody>
           </table>
-        </div>
+        </section>
       )}
       {table && table.total > table.rows.length ? (
         <p className="border-t px-4 py-2 text-soft text-xs">

@@ -119,7 +119,7 @@ function Traffic() {
   const all = counters ? [...counters.values()] : undefined;
   return (
     <Card className="p-4">
-      <dl className="grid grid-cols-3 gap-4">
+      <dl className="grid grid-cols-2 gap-4 sm:grid-cols-3">
         <Figure
           label={t("connectionsPerSecond")}
           value={perSecond(all && sum(all.map(({ rates }) => rates.connectionsPerSecond)))}

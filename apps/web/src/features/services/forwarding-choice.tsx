@@ -1,6 +1,7 @@
 "use client";
 import { Forwarding } from "@trigon/model";
 import { Card, CardHeader, cn, FieldMessage, ForwardingPicture } from "@trigon/ui";
+import { useId } from "react";
 import { useFormContext, useWatch } from "react-hook-form";
 import { useTranslations } from "use-intl";
 import { usePictureLabels } from "./picture-labels.ts";
@@ -15,6 +16,7 @@ export function ForwardingChoice({ error }: { error: string | undefined }) {
     name: ["vip", "port", "forwarding", "encapsulation", "snatSource"],
   });
   const labels = usePictureLabels();
+  const id = useId();
   const shownVip =
     vip.trim() === "" ? "VIP" : typeof port === "number" && !vip.includes(":") ? `${vip.trim()}:${port}` : vip.trim();
   return (
@@ -43,10 +45,12 @@ export function ForwardingChoice({ error }: { error: string | undefined }) {
               <input
                 type="radio"
                 value={forwarding}
+                aria-labelledby={`${id}-${forwarding}`}
+                aria-describedby={`${id}-${forwarding}-needs`}
                 className="size-4 accent-accent focus-visible:outline-none"
                 {...register("forwarding")}
               />
-              {t(`forwarding.${forwarding}.name`)}
+              <span id={`${id}-${forwarding}`}>{t(`forwarding.${forwarding}.name`)}</span>
             </span>
             <span className="mt-1 flex flex-wrap items-center gap-x-4 gap-y-1">
               <ForwardingPicture
@@ -57,7 +61,9 @@ export function ForwardingChoice({ error }: { error: string | undefined }) {
                 snatSource={snatSource}
                 className="w-full max-w-72 shrink-0"
               />
-              <span className="min-w-32 flex-1 text-soft text-xs">{t(`forwarding.${forwarding}.needs`)}</span>
+              <span id={`${id}-${forwarding}-needs`} className="min-w-32 flex-1 text-soft text-xs">
+                {t(`forwarding.${forwarding}.needs`)}
+              </span>
             </span>
           </label>
         ))}

@@ -80,9 +80,9 @@ function Row(props: { index: number; listId: string; showsMore: boolean; errorOf
   const path = `realServers.${index}` as const;
   const keepsPort = repliesDirectly(rowForwarding ?? serviceForwarding);
   return (
-    <fieldset className="grid grid-cols-2 items-start gap-3 p-3 sm:flex sm:flex-wrap">
+    <fieldset className="grid grid-cols-[1fr_1fr_auto] items-start gap-3 p-3 sm:flex sm:flex-wrap">
       <legend className="sr-only">{t("form.realServerNumber", { number: index + 1 })}</legend>
-      <Field label="RIP" className="col-span-2 sm:w-56" error={errorOf(`${path}.rip`, errors?.rip?.message)}>
+      <Field label="RIP" className="col-span-3 sm:w-56" error={errorOf(`${path}.rip`, errors?.rip?.message)}>
         <Input
           {...register(`${path}.rip`)}
           list={props.listId}
@@ -150,7 +150,7 @@ function Row(props: { index: number; listId: string; showsMore: boolean; errorOf
       <Button
         variant="ghost"
         size="icon"
-        className="sm:mt-6 sm:ml-auto"
+        className="mt-6 sm:ml-auto"
         aria-label={t("form.removeRealServer", { number: index + 1 })}
         onClick={props.onRemove}
       >

@@ -141,7 +141,7 @@ function FilterBar({ filter }: { filter: Filter }) {
       </div>
       <Select
         aria-label={t("services.forwarding")}
-        className="w-36"
+        className="w-44"
         value={filter.forwarding}
         onChange={(event) => filter.set("forwarding", event.target.value)}
       >
@@ -154,7 +154,7 @@ function FilterBar({ filter }: { filter: Filter }) {
       </Select>
       <Select
         aria-label={t("services.sync")}
-        className="w-36"
+        className="w-44"
         value={filter.state}
         onChange={(event) => filter.set("state", event.target.value)}
       >
@@ -199,6 +199,7 @@ function useColumns(counters: CountersById | undefined): Column<ServiceRow>[] {
     },
     {
       id: "scheduler",
+      hideNarrow: true,
       header: t("services.scheduler"),
       cell: (row) => <span className="font-mono text-[0.8125rem]">{row.scheduler}</span>,
     },
