@@ -441,6 +441,18 @@ export const kernelContract: readonly ContractCase[] = [
           match: ["-d", "198.51.100.1/32", "-i", "trg-9", "-p", "icmp", "-m", "icmp", "--icmp-type", "3", "-j", "RETURN"],
         }),
         rule({
+          id: "forgery:ipip:9",
+          order: 10,
+          match: ["-s", "198.51.100.9/32", "-p", "4", "-m", "mac", "!", "--mac-source", "02:00:00:00:00:09", "-j", "DROP"],
+        }),
+        rule({
+          family: 6,
+          table: "mangle",
+          hook: "OUTPUT",
+          id: "account:vs_6",
+          match: ["-s", "2001:db8::1/128", "-p", "tcp", "-m", "tcp", "--sport", "80"],
+        }),
+        rule({
           table: "mangle",
           hook: "OUTPUT",
           id: "account:vs_1",
@@ -449,7 +461,7 @@ export const kernelContract: readonly ContractCase[] = [
       ];
       await succeed(kernel, rules.map(create));
       assert.deepEqual(await observed(kernel, rules), rules);
-      assert.deepEqual((await kernel.counters()).rules.get(rules[4]!.key), { packets: 0, bytes: 0 });
+      assert.deepEqual((await kernel.counters()).rules.get(rules.at(-1)!.key), { packets: 0, bytes: 0 });
       const all = await kernel.observeAll([]);
       assert.deepEqual(
         rules.map(({ key }) => all.get(key)),
