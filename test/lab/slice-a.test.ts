@@ -60,6 +60,14 @@ describe("a DR service from plan files", () => {
     expect(passed.filter(({ line }) => line.includes(`${vip}.80 >`))).toEqual([]);
   });
 
+  test("the bundle needs nothing of its machine but a Node runtime", async () => {
+    const script = `set -e; box=$(mktemp -d /srv/box.XXXXXX); node=$(readlink -f "$(command -v node)")
+      mkdir -p $box/opt/trigon/node/bin && cp -r /opt/trigon/lib $box/opt/trigon/ && cp "$node" $box/opt/trigon/node/bin/node
+      for library in $(ldd "$node" | grep -o '/[^ ]*'); do mkdir -p $box/$(dirname $library); cp -L $library $box/$library; done
+      chroot $box /opt/trigon/node/bin/node /opt/trigon/lib/agent.mjs status; rm -r $box`;
+    expect(await lab.host("rs1").sh(script)).toMatch(/^trigon-agent \d+\.\d+\.\d+, not running/);
+  });
+
   test("a removed service leaves nothing of it on the nodes, and uninstall leaves them as found", async () => {
     await applyPlan(lab.host("dir1"), []);
     expect(await ipvsTable(lab.host("dir1"))).toEqual([]);
