@@ -1,4 +1,4 @@
-import { type VirtualServiceInput, VirtualServiceSpec } from "@trigon/model";
+import { type Fragment, type VirtualServiceInput, VirtualServiceSpec } from "@trigon/model";
 import type { FleetGroup, FleetNode, FleetService, Gate, NodeReport } from "../src/fleet.ts";
 import { fleetOf } from "../src/fleet.ts";
 import { gateChanges } from "../src/gates.ts";
@@ -32,6 +32,8 @@ export class World {
   service: FleetService | undefined;
   gates: Gate[] = [];
   readonly reports = new Map<string, NodeReport>();
+  /** What each node's kernel holds, said or not. */
+  readonly held = new Map<string, { generation: number; fragments: readonly Fragment[] }>();
 
   constructor(nodes: readonly FleetNode[]) {
     for (const node of nodes) this.nodes.set(node.id, node);
@@ -79,9 +81,20 @@ export class World {
 
   /** The node takes its newest plan, holds all of it, and says so; gates move if they can. */
   report(id: string): void {
-    const fragments = this.plan().get(id) ?? [];
+    this.take(id);
+    this.say(id);
+  }
+
+  /** The node's kernel comes to hold its newest plan. */
+  take(id: string): void {
+    this.held.set(id, { generation: this.sequence, fragments: this.plan().get(id) ?? [] });
+  }
+
+  /** The node says what it holds. */
+  say(id: string): void {
+    const { generation, fragments } = this.held.get(id) ?? { generation: 0, fragments: [] };
     this.reports.set(id, {
-      generation: this.sequence,
+      generation,
       fragments: new Map(
         fragments.map((fragment) => [
           fragment.id,
