@@ -143,7 +143,9 @@ function useServerCheck(
     enabled: spec !== undefined,
     placeholderData: (previous) => previous,
   });
-  return parsed === undefined || parsed !== settled ? nothing : (check.data ?? nothing);
+  if (parsed === undefined || !check.data) return nothing;
+  // An answer about what was typed before still advises, but no longer accuses.
+  return check.isPlaceholderData || parsed !== settled ? { ...check.data, errors: [] } : check.data;
 }
 
 function useDebounced<T>(value: T, delayMs: number): T {
