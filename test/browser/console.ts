@@ -14,6 +14,7 @@ type State = Awaited<ReturnType<ReturnType<Page["context"]>["storageState"]>>;
 
 /** A page of the console, signed in once for each worker; whatever the page complains about fails the test. */
 export const test = base.extend<{ complaints: string[] }, { session: State }>({
+  // biome-ignore lint/correctness/noEmptyPattern: Playwright reads from the pattern which fixtures this one needs
   baseURL: async ({}, use) => use(place().consoleUrl),
   session: [
     async ({ browser }, use) => {
