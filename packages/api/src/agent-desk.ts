@@ -47,7 +47,7 @@ export function agentDesk(context: ServiceContext, certificates: Certificates, c
         async (draft) => {
           const highest = Math.max(generation, draft.state.current.highestReported ?? 0);
           await draft.tx.fleet.updateMany({ data: { observeOnly: true, highestReported: highest } });
-          if (!draft.state.current.observeOnly) await draft.audit("fleet.generationAhead", nodeId, { generation, epoch });
+          if (!draft.state.current.observeOnly) draft.audit("fleet.generationAhead", nodeId, { generation, epoch });
         },
         { evenObserving: true },
       );
@@ -120,7 +120,7 @@ export function agentDesk(context: ServiceContext, certificates: Certificates, c
         async (draft) => {
           const node = draft.state.node(nodeId);
           draft.putNode({ ...node, certSerial: signed.serial, certExpiresAt: signed.notAfter });
-          await draft.audit("node.renewed", nodeId, { serial: signed.serial, notAfter: signed.notAfter.toISOString() });
+          draft.audit("node.renewed", nodeId, { serial: signed.serial, notAfter: signed.notAfter.toISOString() });
         },
         { evenObserving: true },
       );

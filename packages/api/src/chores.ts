@@ -131,9 +131,8 @@ function outcomeOf(
   const node = store.state.nodes.get(nodeId);
   const report = live.report(nodeId);
   if (!node || !report || report.epoch !== store.state.current.epoch || report.generation < generation) return undefined;
-  const wanted = [...store.plans.fragments(nodeId).values()].filter(
-    (fragment) => serviceId === null || ("serviceId" in fragment && fragment.serviceId === serviceId),
-  );
+  const wanted =
+    serviceId === null ? [...store.plans.fragments(nodeId).values()] : (store.plans.planOf(serviceId).get(nodeId) ?? []);
   const states = wanted.map(({ id, hash }) => {
     const said = report.fragments.get(id);
     return said?.hash === hash ? said : undefined;

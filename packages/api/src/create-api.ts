@@ -127,7 +127,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
         revision: 1,
         deletedAt: null,
       });
-      await draft.audit("fleet.created", id);
+      draft.audit("fleet.created", id);
     },
     { isOptional: true, evenObserving: true },
   );
@@ -207,7 +207,7 @@ async function quarantine(store: FleetStore, nodeId: string): Promise<void> {
       const node = draft.state.node(nodeId);
       if (node.state !== "active") return;
       draft.putNode({ ...node, state: "quarantined", revision: node.revision + 1 });
-      await draft.audit("node.quarantined", nodeId, { name: node.name, reason: "two runs of one identity report in turn" });
+      draft.audit("node.quarantined", nodeId, { name: node.name, reason: "two runs of one identity report in turn" });
     },
     { isOptional: true, evenObserving: true },
   );

@@ -3,8 +3,9 @@ import { canonicalJson, type Gate, type GateInput, gateChanges, hasLetGoOfVips }
 import type { Call } from "./actor.ts";
 import { rowsOf, type StoredGate, type StoredGroup, type StoredNode, type StoredService } from "./fleet-rows.ts";
 import { FleetState, fleetGroupOf } from "./fleet-state.ts";
+import { newId } from "./new-id.ts";
 import { addDifference, planAddress, planService, samePlan } from "./plan-store.ts";
-import { type AuditEventName, audit, auditRow, type ChangeRecord, recordChange } from "./record.ts";
+import { type AuditEventName, auditRow, type ChangeRecord, type Records, writeRecords } from "./record.ts";
 
 export type ReportOf = GateInput["report"];
 
@@ -28,9 +29,8 @@ export class Draft {
   readonly #nodes = new Set<string>();
   readonly #groups = new Set<string>();
   readonly #vips = new Set<string>();
-  /** Changes recorded in this write, for their outcomes. */
-  readonly #changes: string[] = [];
-  readonly #gateEvents: { event: AuditEventName; gate: Gate }[] = [];
+  readonly #changes: Records["changes"] = [];
+  readonly #audits: Records["audits"] = [];
 
   constructor(options: { base: FleetState; tx: Transaction; fleet: FleetRow; report: ReportOf; now: number; call: Call }) {
     this.#base = options.base;
@@ -89,12 +89,13 @@ export class Draft {
     for (const { id, spec } of this.state.services.values()) if (spec.directorGroupId === groupId) this.#candidates.add(id);
   }
 
-  async change(change: Omit<ChangeRecord, "generation">): Promise<void> {
-    this.#changes.push(await recordChange(this.#tx, this.#call, { ...change, generation: this.sequence }));
+  /** Records a configuration change, with its author and both sides. */
+  change(change: Omit<ChangeRecord, "generation">): void {
+    this.#changes.push({ ...change, id: newId("change"), generation: this.sequence });
   }
 
-  audit(event: AuditEventName, objectId: string | null, detail: Record<string, unknown> = {}): Promise<void> {
-    return audit(this.#tx, this.#call, event, objectId, detail);
+  audit(event: AuditEventName, objectId: string | null, detail: Record<string, unknown> = {}): void {
+    this.#audits.push(auditRow(this.#call, event, objectId, detail));
   }
 
   /** Lets gates and releases go on. Answers whether anything is to be written at all. */
@@ -130,15 +131,16 @@ export class Draft {
     for (const gate of after) {
       const old = before.find((one) => sameGateName(one, gate));
       if (gate.state === old?.state || gate.state === "waiting") continue;
-      this.#gateEvents.push({ event: gate.state === "open" ? "gate.opened" : "gate.releasing", gate });
+      this.#auditGate(gate.state === "open" ? "gate.opened" : "gate.releasing", gate);
     }
     for (const gate of before) {
       if (after.some((one) => sameGateName(one, gate))) continue;
-      this.#gateEvents.push({
-        event: gate.state === "releasing" && isOverdue(gate) ? "gate.releaseForced" : "gate.released",
-        gate,
-      });
+      this.#auditGate(gate.state === "releasing" && isOverdue(gate) ? "gate.releaseForced" : "gate.released", gate);
     }
+  }
+
+  #auditGate(event: AuditEventName, { serviceId, realServerId, directorNodeId }: Gate): void {
+    this.audit(event, serviceId, { realServerId, directorNodeId });
   }
 
   /** VIPs come and go with the services that need them. */
@@ -195,10 +197,8 @@ export class Draft {
       const vip = this.state.vips.get(address)!;
       await this.#tx.vip.upsert({ where: { address }, create: vip, update: vip });
     }
-    const data = this.#changes.flatMap((changeId) =>
-      [...this.#concernedNodes()].map((nodeId) => ({ changeId, nodeId, state: "applying", message: "" })),
-    );
-    if (data.length > 0) await this.#tx.changeOutcome.createMany({ data });
+    const concernedNodeIds = [...this.#concernedNodes()];
+    await writeRecords(this.#tx, this.#call, { changes: this.#changes, concernedNodeIds, audits: this.#audits }, this.#now);
   }
 
   /** The nodes for which this write makes a difference. */
@@ -245,8 +245,13 @@ export class Draft {
     if (!before) await this.#tx.virtualService.create({ data: { id, ...columns, ...data, createdAt } });
     else await this.#tx.virtualService.update({ where: { id }, data: before.spec === spec ? data : { ...columns, ...data } });
     if (before && canonicalJson(before.spec.realServers) === canonicalJson(spec.realServers)) return;
-    if (before) await this.#tx.realServer.deleteMany({ where: { serviceId: id } });
-    await this.#tx.realServer.createMany({ data: realServers });
+    await this.#tx.$executeRaw`
+      WITH gone AS (
+        DELETE FROM "realServer" WHERE "serviceId" = ${id} AND NOT (id = ANY (${realServers.map((server) => server.id)}::text[])))
+      INSERT INTO "realServer" SELECT * FROM jsonb_populate_recordset(NULL::"realServer", ${JSON.stringify(realServers)}::jsonb)
+      ON CONFLICT (id) DO UPDATE SET position = excluded.position, rip = excluded.rip, port = excluded.port, weight = excluded.weight,
+        forwarding = excluded.forwarding, "upperThreshold" = excluded."upperThreshold", "lowerThreshold" = excluded."lowerThreshold",
+        "nodeId" = excluded."nodeId"`;
   }
 
   async #saveGates(services: readonly { before: StoredService | undefined; after: StoredService }[]): Promise<void> {
@@ -258,10 +263,6 @@ export class Draft {
           AS gone(server, director) WHERE "realServerId" = gone.server AND "directorNodeId" = gone.director`;
     }
     if (fresh.length > 0) await this.#tx.gate.createMany({ data: fresh.map(gateRow) });
-    const events = this.#gateEvents.map(({ event, gate }) =>
-      auditRow(this.#call, event, gate.serviceId, { realServerId: gate.realServerId, directorNodeId: gate.directorNodeId }),
-    );
-    if (events.length > 0) await this.#tx.auditEvent.createMany({ data: events });
   }
 }
 

@@ -21,7 +21,7 @@ export class FleetState {
   readonly vips: Map<string, StoredVip>;
   readonly services: Map<string, StoredService>;
   #index: Fleet | undefined;
-  readonly #fullNat = new Map<string, boolean>();
+  readonly #fullNat: Map<string, boolean>;
 
   constructor(from?: FleetState) {
     this.fleet = from?.fleet;
@@ -29,6 +29,7 @@ export class FleetState {
     this.nodes = new Map(from?.nodes);
     this.vips = new Map(from?.vips);
     this.services = new Map(from?.services);
+    this.#fullNat = new Map(from ? from.#fullNat : []);
     if (from) this.#index = from.#index;
   }
 
@@ -56,8 +57,11 @@ export class FleetState {
   }
 
   putService(service: StoredService): void {
+    const before = this.services.get(service.id);
     this.services.set(service.id, service);
-    this.#fullNat.clear();
+    if (!before || doesFullNat(before) !== doesFullNat(service) || before.spec.directorGroupId !== service.spec.directorGroupId) {
+      this.#fullNat.clear();
+    }
   }
 
   liveGroups(): StoredGroup[] {
@@ -114,12 +118,8 @@ export class FleetState {
   hasFullNat(groupId: string): boolean {
     const known = this.#fullNat.get(groupId);
     if (known !== undefined) return known;
-    const has = this.liveServices().some(
-      ({ spec }) =>
-        spec.directorGroupId === groupId &&
-        spec.enabled &&
-        (spec.forwarding === "fullnat" || spec.realServers.some(({ forwarding }) => forwarding === "fullnat")),
-    );
+    let has = false;
+    for (const service of this.services.values()) has ||= service.spec.directorGroupId === groupId && doesFullNat(service);
     this.#fullNat.set(groupId, has);
     return has;
   }
@@ -129,6 +129,11 @@ export class FleetState {
     const input = this.planInput(service);
     return input ? vipsOf(input) : [];
   }
+}
+
+function doesFullNat({ deletedAt, spec }: StoredService): boolean {
+  if (deletedAt !== null || !spec.enabled) return false;
+  return spec.forwarding === "fullnat" || spec.realServers.some(({ forwarding }) => forwarding === "fullnat");
 }
 
 export function fleetServiceOf({ id, sequence, deletedAt, spec }: StoredService): FleetService {

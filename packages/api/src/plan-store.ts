@@ -90,9 +90,10 @@ export class PlanStore {
   }
 
   #changeOf(nodeId: string, touched: readonly { sequence: number }[]): number {
-    const own = [...this.fragments(nodeId).values()].map(({ generation }) => generation);
-    const isRebuild = touched.length > 1 && !this.#changedAt.has(nodeId);
-    return isRebuild ? Math.max(0, ...own) : (touched.at(-1)?.sequence ?? 0);
+    if (this.#changedAt.has(nodeId)) return touched.at(-1)?.sequence ?? 0;
+    let newest = 0;
+    for (const { generation } of this.fragments(nodeId).values()) newest = Math.max(newest, generation);
+    return newest;
   }
 
   /** What `nodeId` must hold; the difference from `since` when that is known here, else everything. */

@@ -44,19 +44,34 @@ export interface ChangeRecord {
   after?: unknown;
 }
 
-/** Records a configuration change with its author and both sides. */
-export async function recordChange(tx: Pick<Transaction, "change">, call: Call, change: ChangeRecord): Promise<string> {
-  const { before, after, ...rest } = change;
-  const id = newId("change");
-  await tx.change.create({
-    data: {
-      id,
-      author: call.actor.name,
-      requestId: call.requestId === "" ? null : call.requestId,
-      ...rest,
-      before: before === undefined ? undefined : (before as Json),
-      after: after === undefined ? undefined : (after as Json),
-    },
-  });
-  return id;
+/** What one write leaves in the books: changes, the nodes they concern, and audit events. */
+export interface Records {
+  changes: (ChangeRecord & { id: string })[];
+  concernedNodeIds: readonly string[];
+  audits: ReturnType<typeof auditRow>[];
+}
+
+/** Writes all of it in one statement. */
+export async function writeRecords(
+  tx: Pick<Transaction, "$executeRaw">,
+  call: Call,
+  { changes, concernedNodeIds, audits }: Records,
+  at: Date,
+): Promise<void> {
+  if (changes.length + audits.length === 0) return;
+  const requestId = call.requestId === "" ? null : call.requestId;
+  await tx.$executeRaw`
+    WITH changed AS (
+      INSERT INTO change (id, at, author, action, "objectKind", "objectId", "objectName", generation, before, after, "requestId")
+      SELECT c.id, ${at}::timestamp, ${call.actor.name}, c.action, c."objectKind", c."objectId", c."objectName", c.generation,
+        nullif(c.before, 'null'), nullif(c.after, 'null'), ${requestId}
+      FROM jsonb_to_recordset(${JSON.stringify(changes)}::jsonb) AS c(id text, action text, "objectKind" text, "objectId" text,
+        "objectName" text, generation int, before jsonb, after jsonb)
+      RETURNING id),
+    concerned AS (
+      INSERT INTO "changeOutcome" ("changeId", "nodeId", state, message)
+      SELECT changed.id, node.id, 'applying', '' FROM changed, unnest(${[...concernedNodeIds]}::text[]) AS node(id))
+    INSERT INTO "auditEvent" (id, at, actor, event, "objectId", detail, "requestId")
+    SELECT a.id, ${at}::timestamp, a.actor, a.event, a."objectId", a.detail, a."requestId"
+    FROM jsonb_to_recordset(${JSON.stringify(audits)}::jsonb) AS a(id text, actor text, event text, "objectId" text, detail jsonb, "requestId" text)`;
 }

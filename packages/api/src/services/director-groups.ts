@@ -32,8 +32,8 @@ export function directorGroups({ store }: ServiceContext): Services["directorGro
       await store.write(call, async (draft) => {
         check(draft.state, spec, null);
         draft.putGroup({ id, ...spec, releasingNodeId: null, releasingSequence: null, revision: 1, deletedAt: null });
-        await draft.change({ action: "created", objectKind: "directorGroup", objectId: id, objectName: spec.name, after: spec });
-        await draft.audit("directorGroup.created", id, { name: spec.name });
+        draft.change({ action: "created", objectKind: "directorGroup", objectId: id, objectName: spec.name, after: spec });
+        draft.audit("directorGroup.created", id, { name: spec.name });
       });
       return groupView(store.state, store.state.group(id));
     },
@@ -54,8 +54,8 @@ export function directorGroups({ store }: ServiceContext): Services["directorGro
             revision: group.revision + 1,
           });
           const change = { action: "updated", objectKind: "directorGroup", objectId: id, objectName: spec.name } as const;
-          await draft.change({ ...change, before, after: spec });
-          await draft.audit("directorGroup.updated", id, { name: spec.name, activeNodeId: spec.activeNodeId });
+          draft.change({ ...change, before, after: spec });
+          draft.audit("directorGroup.updated", id, { name: spec.name, activeNodeId: spec.activeNodeId });
         },
         { isOptional: true },
       );
@@ -76,8 +76,8 @@ export function directorGroups({ store }: ServiceContext): Services["directorGro
           if (member) throw new DomainError("resource.inUse", `The director ${member.name} is a member of this group.`);
           draft.putGroup({ ...group, revision: group.revision + 1, deletedAt: draft.now });
           const change = { action: "deleted", objectKind: "directorGroup", objectId: id, objectName: group.name } as const;
-          await draft.change({ ...change, before: specOf(group) });
-          await draft.audit("directorGroup.deleted", id, { name: group.name });
+          draft.change({ ...change, before: specOf(group) });
+          draft.audit("directorGroup.deleted", id, { name: group.name });
         },
         { isOptional: true },
       );

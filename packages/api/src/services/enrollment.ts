@@ -240,8 +240,8 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
         if (group && group.activeNodeId === null)
           draft.putGroup({ ...group, activeNodeId: nodeId, revision: group.revision + 1 });
         const after = { name: unique, role, directorGroupId: groupId };
-        await draft.change({ action: "created", objectKind: "node", objectId: nodeId, objectName: unique, after });
-        await draft.audit("node.enrolled", nodeId, { name: unique, role, address, tokenId: row.id, serial: signed.serial });
+        draft.change({ action: "created", objectKind: "node", objectId: nodeId, objectName: unique, after });
+        draft.audit("node.enrolled", nodeId, { name: unique, role, address, tokenId: row.id, serial: signed.serial });
         return unique;
       });
       watchers.emit("enrollmentToken", [row.id]);

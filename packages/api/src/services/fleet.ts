@@ -37,7 +37,7 @@ export function fleet({ store }: ServiceContext): Services["fleet"] {
               allowMassRemovalUntil: allowMassRemoval ? new Date(draft.now.getTime() + massRemovalMs) : null,
             },
           });
-          await draft.change({
+          draft.change({
             action: "updated",
             objectKind: "fleet",
             objectId: draft.state.current.id,
@@ -45,7 +45,7 @@ export function fleet({ store }: ServiceContext): Services["fleet"] {
             before: { epoch },
             after: { epoch: epoch + 1 },
           });
-          await draft.audit("fleet.restoreConfirmed", draft.state.current.id, { epoch: epoch + 1, allowMassRemoval });
+          draft.audit("fleet.restoreConfirmed", draft.state.current.id, { epoch: epoch + 1, allowMassRemoval });
           await draft.tx.fleet.updateMany({ data: { sequence: past } });
         },
         { evenObserving: true },

@@ -64,7 +64,7 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
           ]);
         }
         draft.putNode({ ...node, name, revision: node.revision + 1 });
-        await draft.change({
+        draft.change({
           action: "updated",
           objectKind: "node",
           objectId: id,
@@ -72,7 +72,7 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
           before: { name: node.name },
           after: { name },
         });
-        await draft.audit("node.renamed", id, { from: node.name, to: name });
+        draft.audit("node.renamed", id, { from: node.name, to: name });
       }),
 
     revoke: (call, id, revision) =>
@@ -80,8 +80,8 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
         if (node.state === "revoked") return;
         draft.putNode({ ...node, state: "revoked", revision: node.revision + 1 });
         const change = { action: "updated", objectKind: "node", objectId: id, objectName: node.name } as const;
-        await draft.change({ ...change, before: { state: node.state }, after: { state: "revoked" } });
-        await draft.audit("node.revoked", id, { name: node.name, serial: node.certSerial });
+        draft.change({ ...change, before: { state: node.state }, after: { state: "revoked" } });
+        draft.audit("node.revoked", id, { name: node.name, serial: node.certSerial });
       }),
 
     decommission: (call, id, revision) =>
@@ -98,8 +98,8 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
         }
         draft.putNode({ ...node, state: "decommissioned", revision: node.revision + 1 });
         const change = { action: "updated", objectKind: "node", objectId: id, objectName: node.name } as const;
-        await draft.change({ ...change, before: { state: node.state }, after: { state: "decommissioned" } });
-        await draft.audit("node.decommissioned", id, { name: node.name });
+        draft.change({ ...change, before: { state: node.state }, after: { state: "decommissioned" } });
+        draft.audit("node.decommissioned", id, { name: node.name });
       }),
   };
 }

@@ -45,8 +45,8 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
     const spec = checked(draft.state, input, null, controllerAddresses());
     const { now } = draft;
     draft.putService({ id, spec, revision: 1, createdAt: now, updatedAt: now, deletedAt: null, gates: [] });
-    await draft.change({ action: "created", objectKind: "virtualService", objectId: id, objectName: spec.name, after: spec });
-    await draft.audit("virtualService.created", id, { name: spec.name });
+    draft.change({ action: "created", objectKind: "virtualService", objectId: id, objectName: spec.name, after: spec });
+    draft.audit("virtualService.created", id, { name: spec.name });
   }
 
   /** Replaces the spec in a draft, or leaves everything alone when it is the same. */
@@ -55,8 +55,8 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
     if (canonicalJson(spec) === canonicalJson(service.spec)) return false;
     draft.putService({ ...service, spec, revision: service.revision + 1, updatedAt: draft.now });
     const change = { action: "updated", objectKind: "virtualService", objectId: service.id, objectName: spec.name } as const;
-    await draft.change({ ...change, before: service.spec, after: spec });
-    await draft.audit("virtualService.updated", service.id, { name: spec.name });
+    draft.change({ ...change, before: service.spec, after: spec });
+    draft.audit("virtualService.updated", service.id, { name: spec.name });
     return true;
   }
 
@@ -141,14 +141,14 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
           checkRevision(service.revision, revision);
           const { spec } = service;
           draft.putService({ ...service, revision: service.revision + 1, updatedAt: draft.now, deletedAt: draft.now });
-          await draft.change({
+          draft.change({
             action: "deleted",
             objectKind: "virtualService",
             objectId: id,
             objectName: spec.name,
             before: spec,
           });
-          await draft.audit("virtualService.deleted", id, { name: spec.name });
+          draft.audit("virtualService.deleted", id, { name: spec.name });
         },
         { isOptional: true },
       );
