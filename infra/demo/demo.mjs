@@ -1,9 +1,8 @@
 // `npm run demo`: from a fresh clone to balanced packets. Uses only Node's built-ins until the dependencies are there.
 //   --check      end after the table: exit code 0 when every service answered as it should, else 1
 //   --json FILE  write {consoleUrl, apiUrl, caFile, apiToken, adminUser, adminPassword}
-import { spawn, spawnSync } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { existsSync, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ensureSystemPackages } from "../system-packages.mjs";
@@ -44,17 +43,10 @@ async function step(title, command) {
 }
 
 console.log("Trigon demo");
-const lock = createHash("sha256").update(readFileSync("package-lock.json")).digest("hex");
-const marker = "node_modules/.trigon-lock";
-const isInstalled = existsSync("node_modules/.package-lock.json") && existsSync(marker) && readFileSync(marker, "utf8") === lock;
-if (!isInstalled) {
-  const isComplete =
-    existsSync("node_modules/.package-lock.json") &&
-    spawnSync("npm", ["ls", "--all", "--silent"], { stdio: "ignore" }).status === 0;
-  if (!isComplete) await step("npm ci", "npm ci --no-audit --no-fund");
-  mkdirSync("node_modules", { recursive: true });
-  writeFileSync(marker, lock);
-}
+/** npm writes its own record last: a lock file newer than it has not been installed yet. */
+const written = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
+if (written("node_modules/.package-lock.json") < written("package-lock.json"))
+  await step("npm ci", "npm ci --no-audit --no-fund");
 try {
   ensureSystemPackages("lab", { say: (line) => console.log(`  … ${line}`) });
 } catch (error) {
