@@ -44,7 +44,9 @@ describe("the real kernel", () => {
   beforeAll(async () => {
     const director = lab.host("dir1");
     // The filter's tables are made by their first use, and stay: a machine has them from then on.
-    await director.sh("for table in raw mangle nat filter; do iptables-legacy -t $table -S; ip6tables-legacy -t $table -S; done >/dev/null");
+    await director.sh(
+      "for table in raw mangle nat filter; do iptables-legacy -t $table -S; ip6tables-legacy -t $table -S; done >/dev/null",
+    );
     before = await snapshot(director);
     const world = {
       interfaceName: "eth0",
