@@ -110,6 +110,7 @@ export async function startAppliance(options = {}) {
         ...env,
         DATABASE_URL: databaseUrl,
         TRIGON_DATA: dataDir,
+        TRIGON_CACHE: env.TRIGON_CACHE ?? join(root, ".trigon/cache"),
         TRIGON_WEB_URL: web ? `http://127.0.0.1:${webPort}` : (env.TRIGON_WEB_URL ?? "http://127.0.0.1:3000"),
         ...set("TRIGON_LISTEN", options.listen),
         ...set("TRIGON_AGENT_LISTEN", options.agentListen),

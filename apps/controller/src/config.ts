@@ -4,8 +4,10 @@ import { resolve } from "node:path";
 export type ListenAddress = { host: string; port: number } | { path: string };
 
 export interface ControllerConfig {
-  /** Folder of the secret key, the first administrator's password and caches. */
+  /** Folder of the secret key and the first administrator's password. */
   dataDir: string;
+  /** What can be made again, such as packed Node runtimes. */
+  cacheDir: string;
   /** The key of the secrets in the database; all replicas share it. */
   secretKeyFile: string;
   /** Any Postgres of version 14 or newer. */
@@ -63,6 +65,7 @@ export function readConfig(env: NodeJS.ProcessEnv, root: string): ControllerConf
   const dataDir = resolve(root, env.TRIGON_DATA ?? ".trigon");
   return {
     dataDir,
+    cacheDir: env.TRIGON_CACHE ? resolve(root, env.TRIGON_CACHE) : resolve(dataDir, "cache"),
     secretKeyFile: env.TRIGON_SECRET_KEY_FILE ? resolve(root, env.TRIGON_SECRET_KEY_FILE) : resolve(dataDir, "secret.key"),
     databaseUrl,
     listen,

@@ -17,6 +17,7 @@ import type { ControllerConfig } from "./config.ts";
 import { createDatabaseProbe, migrateWhenUp } from "./database-health.ts";
 import { createEnrollFiles } from "./enroll/enroll-files.ts";
 import { enrollRoutes } from "./enroll/enroll-routes.ts";
+import { runtimeArchitectures } from "./enroll/node-runtime.ts";
 import { createIdentify } from "./front/caller.ts";
 import { createFrontApp } from "./front/front-app.ts";
 import { createFrontServer } from "./front/front-listener.ts";
@@ -104,13 +105,17 @@ export async function startController(options: {
     const version = await versionOf(root);
     const files = createEnrollFiles({
       root,
-      cacheDir: join(dataDir, "cache"),
+      cacheDir: config.cacheDir,
       agentBundle: config.agentBundle,
       version,
       publicUrl,
       agentUrl,
       ca,
     });
+    // Packing the runtime takes seconds: not while the first machine waits for its script.
+    for (const architecture of runtimeArchitectures) {
+      files.runtime(architecture).catch((error: unknown) => log.error({ err: error, architecture }, "Node runtime not packed"));
+    }
     const app = createFrontApp({
       log,
       auth,
