@@ -5,7 +5,7 @@
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -47,7 +47,7 @@ const commonJsNames = [
   "const require=__createRequire(import.meta.url),__filename=__fileURLToPath(import.meta.url),__dirname=__pathDirname(__filename)",
 ].join(";");
 
-rmSync(dist, { recursive: true, force: true });
+// Files are overwritten in place, not removed first: a running lab sees this folder, and loses sight of one that is made anew.
 mkdirSync(join(root, "lib"), { recursive: true });
 mkdirSync(join(root, "bin"), { recursive: true });
 
@@ -74,7 +74,7 @@ copyFileSync(join(here, "launcher.sh"), join(root, "bin/trigon-agent"));
 chmodSync(join(root, "bin/trigon-agent"), 0o755);
 const unit = join(here, "../../infra/install/trigon-agent.service");
 if (existsSync(unit)) {
-  mkdirSync(join(root, "share"));
+  mkdirSync(join(root, "share"), { recursive: true });
   copyFileSync(unit, join(root, "share/trigon-agent.service"));
 }
 writeFileSync(join(root, "VERSION"), `${version}\n`);

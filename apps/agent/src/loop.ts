@@ -72,6 +72,10 @@ const mostEvents = 200;
 const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
   a.fleetId === b.fleetId && a.epoch === b.epoch && a.generation === b.generation && a.nodeId === b.nodeId;
 
+function* oneAfterTheOther<T>(lists: Iterable<Iterable<T>>): Generator<T> {
+  for (const list of lists) yield* list;
+}
+
 /**
  * Keeps this node's kernel as its plan says. One pass at a time: a change looks at its own keys only, a rolling sweep at all the rest. It
  * needs no controller; what is wanted comes in through `accept`, what was reached is read from the getters after `onChange`.
@@ -323,8 +327,11 @@ export class NodeLoop {
     const position = this.position;
     if (work.facts || !this.#facts) await this.#readFacts(work);
     if (this.#hold) return this.#onChange();
-    const keys = new Set(work.keys);
-    for (const id of work.fragments) this.#resolve(id, keys, work);
+    const touched: ReadonlySet<string>[] = [work.keys];
+    for (const id of work.fragments) {
+      const keys = this.#resolve(id, work);
+      if (keys) touched.push(keys);
+    }
     const reportOn = [...work.fragments].filter((id) => this.#desired.fragment(id));
 
     const began = performance.now();
@@ -334,7 +341,7 @@ export class NodeLoop {
       ledger: this.#ledger,
       desired: this.#desired,
       outcomes: this.#outcomes,
-      keys: work.everything ? this.#everyKey() : keys,
+      keys: work.everything ? this.#everyKey() : oneAfterTheOther(touched),
       fragments: reportOn,
     });
     this.#passes++;
@@ -378,37 +385,37 @@ export class NodeLoop {
     for (const id of this.#cache?.fragments.keys() ?? []) work.fragments.add(id);
   }
 
-  /** Brings `desired` in line with a fragment of the plan, and adds the keys that concerns. */
-  #resolve(id: string, keys: Set<string>, work: Work): void {
+  /** Brings `desired` in line with a fragment of the plan, and answers the keys that concerns. */
+  #resolve(id: string, work: Work): ReadonlySet<string> | undefined {
     const raw = this.#cache?.fragments.get(id);
     // What this run never understood is known to the journal only.
     const wasUnknown = this.#blocked.has(id) && !this.#desired.fragment(id);
     if (!raw) {
-      for (const key of this.#desired.remove(id)) keys.add(key);
       this.#parsed.delete(id);
       this.#blocked.delete(id);
       this.#retries.delete(id);
       work.everything ||= wasUnknown;
       if (this.#states.delete(id)) this.#changed.add(id);
-      return;
+      return this.#desired.remove(id);
     }
     const known = this.#parsed.get(id);
     const fragment = known?.hash === raw.hash && known.generation === raw.generation ? known : this.#parse(raw);
-    if (!fragment) return;
+    if (!fragment) return undefined;
     try {
       const resources = resolveFragment(fragment, this.#facts!);
       const refusal = policyRefusal(this.#policy!, fragment.vip, resources);
       if (refusal) {
         this.#block(raw, "failed", "policy.refused", refusal);
-        return;
+        return undefined;
       }
       this.#parsed.set(id, fragment);
       this.#blocked.delete(id);
       work.everything ||= wasUnknown;
-      for (const key of this.#desired.replace(id, fragment.hash, resources)) keys.add(key);
+      return this.#desired.replace(id, fragment.hash, resources);
     } catch (error) {
       if (!(error instanceof ResolveError)) throw error;
       this.#block(raw, "failed", error.reason, error.message);
+      return undefined;
     }
   }
 
