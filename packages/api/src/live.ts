@@ -83,9 +83,10 @@ export class Live {
 
   /** The node's last stream to this replica ended. */
   left(nodeId: string): void {
-    const presence = this.#presence.get(nodeId);
-    if (!presence) return;
-    this.#presence.set(nodeId, { ...presence, connectedUntil: this.#options.now(), isUnsaved: true });
+    if (!this.#presence.has(nodeId)) return;
+    const now = this.#options.now();
+    // Other replicas look for what is newer by `lastSeenAt`: its end is the last that was seen of it.
+    this.#presence.set(nodeId, { lastSeenAt: now, connectedUntil: now, isUnsaved: true });
     this.#announcePresence(nodeId);
   }
 
