@@ -54,8 +54,14 @@ export async function startAppliance(options = {}) {
   mkdirSync(dataDir, { recursive: true });
   const logFile = (name) => (logToOutput ? null : join(dataDir, "log", `${name}.log`));
   const stops = [];
-  const stop = async () => {
+  let stopped;
+  const stopAll = async () => {
     for (const one of stops.splice(0).reverse()) await one();
+  };
+  // A second signal waits for the same stop instead of cutting it short.
+  const stop = () => {
+    stopped ??= stopAll();
+    return stopped;
   };
   try {
     let databaseUrl = options.databaseUrl ?? env.DATABASE_URL;
