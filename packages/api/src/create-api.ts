@@ -134,15 +134,15 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const listener = listen(
     db.url,
     (sequence) => {
-      if (sequence !== store.state.sequence)
-        store.refresh().catch((error: Error) => log(`the fleet could not be read: ${error.message}`));
+      if (sequence === store.state.sequence) return;
+      store.refresh().catch((error: Error) => log(`the fleet could not be read: ${error.message}`));
     },
-    log,
+    { log, onNews: (tokenId) => watchers.emit("enrollmentToken", [tokenId]) },
   );
   chores.start();
 
   const { publicUrl, agentUrl, pin } = options;
-  const enrolling = enrollment({ ...context, certificates, watchers, publicUrl, agentUrl, pin });
+  const enrolling = enrollment({ ...context, certificates, publicUrl, agentUrl, pin });
   const tokens = apiTokens(db, now);
   const counterStore = new CounterStore({ db, now });
   const agents = agentDesk(context, certificates, counterStore);

@@ -1,7 +1,7 @@
 import { PrismaPg } from "@prisma/adapter-pg";
 import { DomainError } from "@trigon/model";
 import { Prisma, PrismaClient } from "./generated/client.ts";
-import { channel } from "./listener.ts";
+import { channel, newsChannel } from "./listener.ts";
 
 export { Prisma, PrismaClient };
 
@@ -25,6 +25,8 @@ export interface Database {
    * `evenObserving`.
    */
   write<T>(work: (tx: Transaction, fleet: FleetRow) => Promise<T>, options?: { evenObserving?: boolean }): Promise<T>;
+  /** Tells every replica, this one included, something that may be lost. */
+  tell(news: string): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -54,6 +56,9 @@ export async function openDatabase(url: string, fleetId: string): Promise<Databa
         },
         { maxWait: 5000, timeout: 20_000 },
       ),
+    tell: async (news) => {
+      await prisma.$executeRaw`SELECT pg_notify(${newsChannel}, ${news})`;
+    },
     close: () => prisma.$disconnect(),
   };
 }

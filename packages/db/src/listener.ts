@@ -8,17 +8,20 @@ export interface Listener {
 }
 
 export const channel = "trigon";
+/** For what replicas should show soon but no plan depends on; losing one harms nothing. */
+export const newsChannel = "trigon_news";
 const retryMs = { first: 100, most: 2000 } as const;
 const probeMs = 10_000;
 
 /**
  * Calls `onSequence` with the fleet's sequence at every (re)connection and at every NOTIFY. It uses a connection of its own, as LISTEN
- * must, and comes back by itself after any loss; what was missed meanwhile shows in the sequence read on connecting.
+ * must, and comes back by itself after any loss; what was missed meanwhile shows in the sequence read on connecting. `onNews` hears of
+ * what was told beside that, and may miss some.
  */
 export function listen(
   url: string,
   onSequence: (sequence: number) => void,
-  log: (line: string) => void = () => undefined,
+  { onNews = () => undefined, log = () => undefined }: { onNews?: (news: string) => void; log?: (line: string) => void } = {},
 ): Listener {
   let client: pg.Client | undefined;
   let closed = false;
@@ -59,10 +62,12 @@ export function listen(
     client = fresh;
     fresh.on("error", (error) => lose(fresh, error.message));
     fresh.on("end", () => lose(fresh, "the connection ended"));
-    fresh.on("notification", ({ payload }) => onSequence(Number(payload)));
+    fresh.on("notification", ({ channel: from, payload = "" }) =>
+      from === channel ? onSequence(Number(payload)) : onNews(payload),
+    );
     fresh
       .connect()
-      .then(() => fresh.query(`LISTEN ${channel}`))
+      .then(() => fresh.query(`LISTEN ${channel}; LISTEN ${newsChannel}`))
       .then(() => readSequence(fresh))
       .then(
         () => {

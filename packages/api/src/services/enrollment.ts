@@ -9,12 +9,10 @@ import { newId } from "../new-id.ts";
 import { audit } from "../record.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
-import type { Watchers } from "../watchers.ts";
 import { contains } from "./text-filter.ts";
 
 export interface EnrollmentOptions extends ServiceContext {
   certificates: Certificates;
-  watchers: Watchers;
   /** Where people and install scripts reach the console. */
   publicUrl: string;
   /** Where agents reach the controller. */
@@ -59,7 +57,7 @@ function parseToken(token: string): { id: string; secret: string } {
 
 /** Enrollment tokens and the enrolling itself. */
 export function enrollment(options: EnrollmentOptions): { service: Services["enrollment"]; desk: EnrollmentDesk } {
-  const { db, store, sources, certificates, watchers, publicUrl, agentUrl, pin, now } = options;
+  const { db, store, sources, certificates, publicUrl, agentUrl, pin, now } = options;
 
   function stageOf(row: Row): EnrollmentTokenView["stage"] {
     const node = row.nodeId === null ? undefined : store.state.nodes.get(row.nodeId);
@@ -162,7 +160,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
         await audit(tx, call, "enrollmentToken.created", id, { role: spec.role, name: spec.name });
         return created;
       });
-      watchers.emit("enrollmentToken", [id]);
+      await db.tell(id);
       const token = composeToken({ url: publicUrl, id, secret, caSha256: certificates.caSha256 });
       return { ...viewOf(row), token, commands: commandsFor(id, token) };
     },
@@ -176,7 +174,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
         await audit(tx, call, "enrollmentToken.revoked", id, {});
         return tx.enrollmentToken.update({ where: { id }, data: { revokedAt: new Date(now()) } });
       });
-      watchers.emit("enrollmentToken", [id]);
+      await db.tell(id);
       return viewOf(row);
     },
   };
@@ -184,7 +182,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
   async function touch(id: string, address: string | null, data: Partial<Row>): Promise<void> {
     const contact = { lastContactAt: new Date(now()), lastContactAddress: address };
     const { count } = await db.prisma.enrollmentToken.updateMany({ where: { id }, data: { ...contact, ...data } });
-    if (count > 0) watchers.emit("enrollmentToken", [id]);
+    if (count > 0) await db.tell(id);
   }
 
   const desk: EnrollmentDesk = {
@@ -244,7 +242,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
         draft.audit("node.enrolled", nodeId, { name: unique, role, address, tokenId: row.id, serial: signed.serial });
         return unique;
       });
-      watchers.emit("enrollmentToken", [row.id]);
+      await db.tell(row.id);
       return {
         fleetId: store.state.current.id,
         nodeId,
