@@ -12,7 +12,7 @@ test("the line to copy works with the pin in it, and the row says that the scrip
   await page.getByRole("button", { name: "Make the line" }).click();
   const line = await page.getByTitle("The line to run").textContent();
   expect(line).toMatch(
-    /^curl -fsSk --proto '=https' --pinnedpubkey 'sha256\/\/[\w+/=]+' https:\/\/\S+\/enroll\/install\.sh\S* \| sudo sh -s -- --token trg1\./,
+    /^curl -fsSk --proto '=https' --pinnedpubkey 'sha256\/\/[\w+/=]+' 'https:\/\/\S+\/enroll\/install\.sh\S*' \| sudo sh -s -- --token trg1\./,
   );
   await expect(page.getByText("Waiting for the machine").first()).toBeVisible();
 
@@ -24,6 +24,7 @@ test("the line to copy works with the pin in it, and the row says that the scrip
     `SELECT id, "usedAt" FROM "enrollmentToken" WHERE name = 'rs-new'`,
   );
   expect(token?.usedAt).toBeNull();
+  await expect(page.getByRole("row", { name: /rs-new/ })).toContainText("Script fetched");
   await page.getByRole("tab", { name: "wget" }).click();
   await expect(page.getByTitle("The line to run")).toContainText("wget");
 

@@ -88,7 +88,7 @@ test("an edit keeps what it does not touch, and shows in the history", async ({ 
     .getByText(/One field/)
     .first()
     .click();
-  await expect(page.getByText("scheduler")).toBeVisible();
+  await expect(page.getByText("scheduler", { exact: true }).first()).toBeVisible();
 });
 
 test("when somebody else saves first, nothing is overwritten and the form says so", async ({ page, complaints: _ }) => {

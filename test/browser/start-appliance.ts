@@ -1,7 +1,7 @@
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { prepare, startAppliance } from "../../infra/appliance.mjs";
+import { freePort, prepare, startAppliance } from "../../infra/appliance.mjs";
 import { admin, handOver } from "./appliance.ts";
 
 /** Starts the appliance on loopback with an empty database, and stops it after the last test. */
@@ -11,8 +11,8 @@ export default async function start(): Promise<() => Promise<void>> {
   chmodSync(dataDir, 0o755); // Postgres runs as another user when we are root
   const appliance = await startAppliance({
     dataDir,
-    listen: "127.0.0.1:0",
-    agentListen: "127.0.0.1:0",
+    listen: `127.0.0.1:${await freePort()}`,
+    agentListen: `127.0.0.1:${await freePort()}`,
     env: { TRIGON_ADMIN_USER: admin.username, TRIGON_ADMIN_PASSWORD: admin.password },
   });
   handOver({

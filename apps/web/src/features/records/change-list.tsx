@@ -71,8 +71,9 @@ function Change({ change }: { change: ChangeView }) {
         <Chip tone={tone} icon={icon}>
           {t(`changes.action.${change.action}`)}
         </Chip>
+        <span className="text-soft">{t(`objectKind.${change.objectKind}`)}</span>
         <span className="font-medium">
-          <span className="font-normal text-soft">{t(`objectKind.${change.objectKind}`)}</span> <ObjectLink change={change} />
+          <ObjectLink change={change} />
         </span>
         <span className="ml-auto text-soft text-xs">
           {change.author} · <When at={change.at} /> · <Moment at={change.at} />

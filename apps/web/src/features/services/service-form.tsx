@@ -32,7 +32,7 @@ export function ServiceForm(props: {
   const sentence = useFieldSentence();
   const form = useForm<ServiceValues, unknown, VirtualServiceSpec>({
     defaultValues: props.values,
-    resolver: useSchemaResolver(VirtualServiceSpec),
+    resolver: useSchemaResolver(VirtualServiceSpec, withoutBlankRows),
     mode: "onTouched",
   });
   const { register, formState } = form;
@@ -41,21 +41,17 @@ export function ServiceForm(props: {
   // The server's answer to a save: each error to its field, what is left over to the top.
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each answer
   useEffect(() => {
-    if (props.error) placeErrors(form, problemOf(props.error).fields, sentence);
+    if (!props.error) return;
+    const { toForm } = withoutBlankRows(form.getValues());
+    const fields = problemOf(props.error).fields.map((field) => ({ ...field, pointer: toForm(field.pointer) }));
+    placeErrors(form, fields, sentence);
   }, [props.error]);
 
   const errorOf = useFieldError(server.errors);
   const leftOver = server.errors.filter((field) => field.pointer === "");
   return (
     <FormProvider {...form}>
-      <form
-        noValidate
-        className="max-w-5xl space-y-4 pb-24"
-        onSubmit={(event) => {
-          form.setValue("realServers", withoutBlankRows(form.getValues()).realServers);
-          void form.handleSubmit(props.onSubmit)(event);
-        }}
-      >
+      <form noValidate className="max-w-5xl space-y-4 pb-24" onSubmit={(event) => void form.handleSubmit(props.onSubmit)(event)}>
         {props.notice}
         {props.error ? <ProblemCallout error={props.error} /> : null}
         <Card>
@@ -132,10 +128,11 @@ function useServerCheck(
 ) {
   const trpc = useTRPC();
   const values = useWatch({ control }) as ServiceValues;
+  const { values: sent, toForm } = useMemo(() => withoutBlankRows(values), [values]);
   const parsed = useMemo(() => {
-    const result = VirtualServiceSpec.safeParse(withoutBlankRows(values));
+    const result = VirtualServiceSpec.safeParse(sent);
     return result.success ? JSON.stringify(result.data) : undefined;
-  }, [values]);
+  }, [sent]);
   const settled = useDebounced(parsed, 400);
   const spec = settled !== undefined && settled.length <= longestCheck ? (JSON.parse(settled) as unknown) : undefined;
   const check = useQuery({
@@ -145,7 +142,11 @@ function useServerCheck(
   });
   if (parsed === undefined || !check.data) return nothing;
   // An answer about what was typed before still advises, but no longer accuses.
-  return check.isPlaceholderData || parsed !== settled ? { ...check.data, errors: [] } : check.data;
+  const isOld = check.isPlaceholderData || parsed !== settled;
+  return {
+    lint: check.data.lint,
+    errors: isOld ? [] : check.data.errors.map((field) => ({ ...field, pointer: toForm(field.pointer) })),
+  };
 }
 
 function useDebounced<T>(value: T, delayMs: number): T {

@@ -22,7 +22,10 @@ test("a view goes back as the spec it was made from, real server ids kept", () =
   expect(spec).not.toHaveProperty("status");
 });
 
-test("rows nobody typed into are not sent", () => {
+test("rows nobody typed into are not sent, and errors still find their row", () => {
   const values = { ...emptyService(), realServers: [emptyRealServer(), { ...emptyRealServer(), rip: "10.0.0.2" }] };
-  expect(withoutBlankRows(values).realServers.map(({ rip }) => rip)).toEqual(["10.0.0.2"]);
+  const { values: sent, toForm } = withoutBlankRows(values);
+  expect(sent.realServers.map(({ rip }) => rip)).toEqual(["10.0.0.2"]);
+  expect(toForm("/realServers/0/rip")).toBe("/realServers/1/rip"); // an error about the first that was sent stands in the second row
+  expect(toForm("/vip")).toBe("/vip");
 });

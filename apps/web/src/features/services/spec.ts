@@ -37,9 +37,17 @@ export function specOf(view: VirtualServiceView): ServiceValues {
   return { ...spec, realServers: spec.realServers.map((realServer) => ({ ...realServer })) };
 }
 
-/** A row nobody typed into is no real server. */
-export function withoutBlankRows(values: ServiceValues): ServiceValues {
-  return { ...values, realServers: values.realServers.filter(({ rip, id }) => id !== undefined || rip.trim() !== "") };
+/**
+ * A row nobody typed into is no real server: the values without such rows, and a function that puts a pointer into them back to where the
+ * form has it.
+ */
+export function withoutBlankRows(values: ServiceValues): { values: ServiceValues; toForm: (pointer: string) => string } {
+  const kept = values.realServers.flatMap(({ rip, id }, index) => (id !== undefined || rip.trim() !== "" ? [index] : []));
+  return {
+    values: { ...values, realServers: values.realServers.filter((_row, index) => kept.includes(index)) },
+    toForm: (pointer) =>
+      pointer.replace(/^\/realServers\/(\d+)/, (_all, index) => `/realServers/${kept[Number(index)] ?? index}`),
+  };
 }
 
 /** The sentence under a field: its own error, else what the server already says about it. `path` is the form's, `realServers.0.rip`. */
