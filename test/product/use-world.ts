@@ -1,5 +1,5 @@
 import { Lab } from "@trigon/lab";
-import type { VirtualServiceView } from "@trigon/model";
+import type { VirtualServiceInput, VirtualServiceView } from "@trigon/model";
 import { afterAll, beforeAll, inject } from "vitest";
 import { RestClient } from "../../infra/demo/rest-client.ts";
 
@@ -37,8 +37,25 @@ export function useWorld(): TestWorld {
 
 export async function deleteAllServices(api: RestClient): Promise<void> {
   const { data } = await api.call<{ data: VirtualServiceView[] }>("GET", "/virtual-services?limit=500");
-  for (const { id } of data) {
-    const { headers } = await api.send("GET", `/api/v1/virtual-services/${id}`);
-    await api.call("DELETE", `/virtual-services/${id}`, undefined, { "if-match": headers.etag ?? "*" });
-  }
+  for (const { id } of data) await deleteService(api, id);
+}
+
+export async function deleteService(api: RestClient, id: string): Promise<void> {
+  await api.call("DELETE", `/virtual-services/${id}`, undefined, await ifMatch(api, `/virtual-services/${id}`));
+}
+
+/** Changes some fields of a virtual service, as it is now. */
+export async function patchService(
+  api: RestClient,
+  id: string,
+  patch: Partial<VirtualServiceInput>,
+): Promise<VirtualServiceView> {
+  const path = `/virtual-services/${id}`;
+  return api.call("PATCH", path, patch, await ifMatch(api, path));
+}
+
+/** The condition that a write carries: the revision that a read just answered. */
+export async function ifMatch(api: RestClient, path: string): Promise<{ "if-match": string }> {
+  const { headers } = await api.send("GET", `/api/v1${path}`);
+  return { "if-match": headers.etag ?? "*" };
 }
