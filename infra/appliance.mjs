@@ -73,7 +73,16 @@ export async function startAppliance(options = {}) {
       const { startEmbeddedPostgres } = await import("../packages/db/src/embedded-postgres.ts");
       await unregister();
       const postgres = await startEmbeddedPostgres({ dataDir });
-      stops.push(() => postgres.stop());
+      // Whoever leaves without `stop`, in the middle of a start for instance, leaves no Postgres behind (SIGINT: its fast shutdown).
+      const hangUp = () => {
+        const pid = postgres.pid();
+        if (pid !== undefined) process.kill(pid, "SIGINT");
+      };
+      process.once("exit", hangUp);
+      stops.push(async () => {
+        await postgres.stop();
+        process.off("exit", hangUp);
+      });
       databaseUrl = postgres.url;
       postgresPid = () => postgres.pid();
     }

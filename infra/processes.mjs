@@ -2,9 +2,8 @@
 import { spawn } from "node:child_process";
 import { createWriteStream, mkdirSync } from "node:fs";
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 
-const dieWithParent = fileURLToPath(new URL("die-with-parent.mjs", import.meta.url));
+const dieWithParent = new URL(`die-with-parent.mjs?parent=${process.pid}`, import.meta.url).href;
 
 /**
  * Runs a command to its end. Throws with the last of what it said when it fails.
@@ -45,7 +44,12 @@ export function keepRunning({ name, args, cwd, env, logFile, onLine, onMessage, 
   }
   const start = () => {
     const startedAt = Date.now();
-    child = spawn(process.execPath, ["--import", dieWithParent, ...args], { cwd, env, stdio: ["ignore", "pipe", "pipe", "ipc"] });
+    const ourEnv = { ...env, TRIGON_PARENT_PID: String(process.pid) };
+    child = spawn(process.execPath, ["--import", dieWithParent, ...args], {
+      cwd,
+      env: ourEnv,
+      stdio: ["ignore", "pipe", "pipe", "ipc"],
+    });
     for (const stream of [child.stdout, child.stderr]) {
       stream.on("data", (chunk) => {
         (log ?? process.stdout).write(chunk);
