@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { Lab, until } from "@trigon/lab";
+import { Lab, management, until } from "@trigon/lab";
 import type { EnrollmentTokenCreated, NodeRole, NodeView, VirtualServiceInput, VirtualServiceView } from "@trigon/model";
 import type { z } from "zod";
 import { type Appliance, freePort, root, startAppliance } from "../appliance.mjs";
@@ -45,7 +45,7 @@ export async function startWorld({ name, port, web = true, onStep = () => {} }: 
         agentListen: `127.0.0.1:${agentPort}`,
         publicUrl: `https://controller:${consolePort}`,
         agentUrl: `https://controller:${agentPort}`,
-        certificateNames: ["localhost", "127.0.0.1"],
+        certificateNames: ["localhost", "127.0.0.1", management.gateway],
         web,
         onStep,
       }),

@@ -14,6 +14,7 @@ import { createAuth } from "./auth/auth.ts";
 import { ensureFirstAdmin } from "./auth/first-admin.ts";
 import { certificateNames } from "./certificate-names.ts";
 import type { ControllerConfig } from "./config.ts";
+import { controllerAddresses } from "./controller-addresses.ts";
 import { createDatabaseProbe, migrateWhenUp } from "./database-health.ts";
 import { createEnrollFiles } from "./enroll/enroll-files.ts";
 import { enrollRoutes } from "./enroll/enroll-routes.ts";
@@ -66,6 +67,10 @@ export async function startController(options: {
       publicUrl,
       agentUrl,
       pin: () => pin,
+      controllerAddresses: controllerAddresses([
+        ...[publicUrl, agentUrl].map((url) => new URL(url).hostname.replace(/^\[(.*)\]$/, "$1")),
+        ...config.certificateNames,
+      ]),
       onNodeChanged: (nodeId, generation) => hub.announce(nodeId, generation),
       onNodeEdited: (nodeId) => hub.wake(nodeId),
       log: (line) => log.warn(line),

@@ -8,7 +8,7 @@ export { LabCommandError, LabHost } from "./lab-host.ts";
 export { stateFolder, toolsFolder, topologyFile } from "./paths.ts";
 export { differences, type Snapshot, snapshot } from "./snapshot.ts";
 export { missingSystemPackages, systemPackages } from "./system-packages.ts";
-export { readTopology, Topology, type TopologyInput } from "./topology.ts";
+export { management, readTopology, Topology, type TopologyInput } from "./topology.ts";
 export {
   arpHolders,
   type ByteShare,
