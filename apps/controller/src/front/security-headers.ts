@@ -1,6 +1,8 @@
-/** What the API's answers carry besides their own headers. The web app sets its own, with its own content policy. */
+/**
+ * What the API's answers carry besides their own headers. The web app sets its own, with its own content policy. No HSTS: it would bind
+ * every port of the host's name, and this one speaks nothing but https.
+ */
 export const securityHeaders: Readonly<Record<string, string>> = {
-  "strict-transport-security": "max-age=31536000",
   "x-content-type-options": "nosniff",
   "x-frame-options": "DENY",
   "referrer-policy": "no-referrer",
