@@ -48,7 +48,7 @@ for (const reader of readers) {
     baseURL,
     complaints: _,
   }) => {
-    test.setTimeout(180_000);
+    test.setTimeout(300_000);
     await page.setViewportSize({ width: reader.width, height: 844 });
     await page.emulateMedia({ colorScheme: reader.colorScheme });
     await page.context().addCookies([{ name: "trigon_locale", value: reader.locale, url: baseURL! }]);

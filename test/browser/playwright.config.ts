@@ -8,7 +8,7 @@ export default defineConfig({
   outputDir: "../../test-results/browser",
   // One appliance serves all of them: files run one after another.
   workers: 1,
-  timeout: 60_000,
+  timeout: 120_000,
   expect: { timeout: 15_000 },
   reporter: [["list"]],
   use: {

@@ -6,7 +6,7 @@ import { admin, handOver } from "./appliance.ts";
 
 /** Starts the appliance on loopback with an empty database, and stops it after the last test. */
 export default async function start(): Promise<() => Promise<void>> {
-  await prepare({ agent: false });
+  await prepare();
   const dataDir = mkdtempSync(join(tmpdir(), "trigon-browser-"));
   chmodSync(dataDir, 0o755); // Postgres runs as another user when we are root
   const appliance = await startAppliance({
