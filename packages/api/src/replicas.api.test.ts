@@ -72,6 +72,7 @@ test("whatever is written and reported at both replicas at once, both and a thir
   });
   const third = await first.replica();
   for (const agent of agents) {
+    await agent.fetch();
     const plans = await Promise.all([first, second, third].map(({ api }) => api.agents.planFor(agent.nodeId, null)));
     const [one, two, fresh] = plans.map(({ fragments }) => fragments.toSorted((a, b) => a.id.localeCompare(b.id)));
     expect(two).toEqual(one);
@@ -82,7 +83,7 @@ test("whatever is written and reported at both replicas at once, both and a thir
     for (const { id, hash } of one!) expect(fragments.get(id)?.hash).toBe(hash);
   }
   await third.close();
-});
+}, 120_000);
 
 test("a subscriber at one replica hears of what the other wrote, once for many changes, and of everything when it comes back", async () => {
   const abort = new AbortController();
