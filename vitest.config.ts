@@ -1,10 +1,12 @@
 import { defineConfig } from "vitest/config";
+import { RunLast } from "./test/run-last.ts";
 
 const exclude = ["**/node_modules/**", "**/dist/**", "**/.next/**"];
 
 /** Four slices: `unit` needs nothing, `api` starts a real Postgres, `lab` boots a real IPVS kernel, `product` everything together. */
 export default defineConfig({
   test: {
+    sequence: { sequencer: RunLast },
     projects: [
       {
         test: {
