@@ -160,7 +160,6 @@ CREATE TABLE "enrollmentToken" (
     "lastContactAt" TIMESTAMP(3),
     "lastContactAddress" TEXT,
     "lastContactMessage" TEXT,
-    "sequence" INTEGER NOT NULL,
 
     CONSTRAINT "enrollmentToken_pkey" PRIMARY KEY ("id")
 );
@@ -383,6 +382,9 @@ CREATE INDEX "change_generation_idx" ON "change"("generation");
 
 -- CreateIndex
 CREATE INDEX "change_objectId_idx" ON "change"("objectId");
+
+-- CreateIndex
+CREATE INDEX "changeOutcome_state_idx" ON "changeOutcome"("state");
 
 -- CreateIndex
 CREATE UNIQUE INDEX "enrollmentToken_hash_key" ON "enrollmentToken"("hash");
