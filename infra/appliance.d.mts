@@ -46,5 +46,5 @@ export function prepare(options?: {
 /** Starts everything and answers when the console is served. */
 export function startAppliance(options?: ApplianceOptions): Promise<Appliance>;
 
-/** A loopback port that nobody listens on now. */
-export function freePort(): Promise<number>;
+/** A loopback port that nobody listens on now: the wanted one, or any. Rejects when the wanted one is taken. */
+export function freePort(wanted?: number): Promise<number>;
