@@ -62,7 +62,7 @@ describe("first contact with an impostor who has taken the console's name and ad
       await target().sh(commands[tool].replace("sudo sh", "sh"), { allowFailure: true, timeoutMs: 60_000 });
       expect(await isOwned()).toBe(false);
       expect(await heard()).toBe("");
-        const { data } = await world.api.call<{ data: EnrollmentTokenView[] }>("GET", "/enrollment-tokens");
+      const { data } = await world.api.call<{ data: EnrollmentTokenView[] }>("GET", "/enrollment-tokens");
       expect(data.find((one) => one.id === id)).toMatchObject({ stage: "created", usedAt: null });
     },
   );
