@@ -1,5 +1,13 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { type AgentEvent, type Facts, Fragment, type FragmentState, type PlanEnvelope, type Resource } from "@trigon/model";
+import {
+  type AgentEvent,
+  type Facts,
+  Fragment,
+  type FragmentState,
+  type PlanEnvelope,
+  parseFragment,
+  type Resource,
+} from "@trigon/model";
 import { ResolveError, resolveFragment } from "@trigon/planner";
 import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type PassResult, runPass } from "@trigon/reconciler";
 import { judgePlan, type Verdict } from "./admission.ts";
@@ -420,7 +428,7 @@ export class NodeLoop {
   }
 
   #parse(raw: RawFragment): Fragment | undefined {
-    const result = Fragment.safeParse(raw);
+    const result = parseFragment(raw);
     if (result.success) return result.data;
     const isKnown = Fragment.options.some((option) => option.shape.kind.value === raw.kind);
     if (!isKnown)

@@ -4,6 +4,11 @@ import { z } from "zod";
 /** A dotted quad as the kernel prints it. Plans hold thousands of them, and this is much cheaper than parsing. */
 const dottedQuad = /^(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}$/;
 
+/** Whether the text is an IPv4 address, spelled as the kernel prints it. */
+export function isDottedQuad(text: string): boolean {
+  return dottedQuad.test(text);
+}
+
 /** One spelling for each address: dotted quad, or RFC 5952 lower case. Returns undefined for anything that is not an address. */
 export function canonicalAddress(text: string): string | undefined {
   if (dottedQuad.test(text)) return text;

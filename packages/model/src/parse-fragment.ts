@@ -1,0 +1,65 @@
+import type { z } from "zod";
+import { isDottedQuad } from "./address.ts";
+import { type DirectorServiceFragment, Fragment, type PlannedDestination } from "./plan.ts";
+import { Encapsulation, Forwarding, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
+
+/**
+ * `Fragment.safeParse`, but that a plain IPv4 director's fragment is recognised by a handful of comparisons: a director's first plan holds
+ * tens of thousands of values, and its traffic waits for them. Such a fragment is answered as it came, members nobody knows included;
+ * everything else, and every error, is the schema's.
+ */
+export function parseFragment(raw: unknown): z.ZodSafeParseResult<Fragment> {
+  return isPlainDirectorService(raw) ? { success: true, data: raw } : Fragment.safeParse(raw);
+}
+
+const schedulers: ReadonlySet<unknown> = new Set(Scheduler.options);
+const forwardings: ReadonlySet<unknown> = new Set(Forwarding.options);
+const protocols: ReadonlySet<unknown> = new Set(Protocol.options);
+const encapsulations: ReadonlySet<unknown> = new Set(Encapsulation.options);
+const snatSources: ReadonlySet<unknown> = new Set(SnatSource.options);
+
+/** Says no where it is not sure: the schema then decides. */
+function isPlainDirectorService(raw: unknown): raw is DirectorServiceFragment {
+  if (typeof raw !== "object" || raw === null) return false;
+  const fragment = raw as Record<keyof DirectorServiceFragment, unknown>;
+  return (
+    fragment.kind === "director.service" &&
+    typeof fragment.id === "string" &&
+    typeof fragment.hash === "string" &&
+    isNumber(fragment.generation, Number.MAX_SAFE_INTEGER) &&
+    typeof fragment.serviceId === "string" &&
+    typeof fragment.name === "string" &&
+    isIpv4(fragment.vip) &&
+    protocols.has(fragment.protocol) &&
+    isNumber(fragment.port, 65535) &&
+    schedulers.has(fragment.scheduler) &&
+    Array.isArray(fragment.schedulerFlags) &&
+    fragment.schedulerFlags.length === 0 &&
+    fragment.persistence === null &&
+    typeof fragment.onePacket === "boolean" &&
+    encapsulations.has(fragment.encapsulation) &&
+    snatSources.has(fragment.snatSource) &&
+    typeof fragment.notrack === "boolean" &&
+    Array.isArray(fragment.destinations) &&
+    fragment.destinations.every(isPlainDestination)
+  );
+}
+
+function isPlainDestination(raw: unknown): boolean {
+  if (typeof raw !== "object" || raw === null) return false;
+  const destination = raw as Record<keyof PlannedDestination, unknown>;
+  return (
+    typeof destination.realServerId === "string" &&
+    isIpv4(destination.rip) &&
+    isNumber(destination.port, 65535) &&
+    forwardings.has(destination.forwarding) &&
+    isNumber(destination.weight, 65535) &&
+    isNumber(destination.upperThreshold, Number.MAX_SAFE_INTEGER) &&
+    isNumber(destination.lowerThreshold, Number.MAX_SAFE_INTEGER)
+  );
+}
+
+const isIpv4 = (value: unknown) => typeof value === "string" && isDottedQuad(value);
+
+const isNumber = (value: unknown, most: number) =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most;
