@@ -127,7 +127,7 @@ export async function createService(api: RestClient, input: VirtualServiceInput)
 }
 
 /** Waits until a service is in sync with every destination admitted, and answers it. */
-export async function inSync(api: RestClient, id: string, deadlineMs = 60_000): Promise<VirtualServiceView> {
+export async function inSync(api: RestClient, id: string, deadlineMs = 150_000): Promise<VirtualServiceView> {
   let last: VirtualServiceView | undefined;
   try {
     return await until(
