@@ -26,7 +26,7 @@ export const syncLooks: Record<SyncState, { tone: Tone; icon: LucideIcon; spin?:
 export function StatusChip(props: { state: SyncState; label: string; reason?: string; className?: string }) {
   const { tone, icon, spin } = syncLooks[props.state];
   return (
-    <span className={props.className ?? "inline-flex max-w-full flex-col items-start gap-0.5"}>
+    <span className={props.className ?? "inline-flex max-w-full flex-col items-start gap-0.5 max-sm:items-end"}>
       <Chip tone={tone} icon={icon} spin={spin} title={props.reason}>
         {props.label}
       </Chip>

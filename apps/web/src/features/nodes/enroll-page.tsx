@@ -92,7 +92,7 @@ function EnrollForm({ onCreated }: { onCreated: (created: Created) => void }) {
             ))}
           </fieldset>
           <div className="grid gap-4 sm:grid-cols-3">
-            {role === "director" ? (
+            {role === "director" && (groups.data?.data.length ?? 0) > 1 ? (
               <Field label={t("enroll.group")} error={errors.directorGroupId?.message}>
                 <Select {...form.register("directorGroupId", { setValueAs: orNull })}>
                   <option value="">{t("enroll.defaultGroup")}</option>

@@ -264,10 +264,10 @@ function KernelTable({ node }: { node: NodeDetailView }) {
                       {t(`node.row.${row.state}`)}
                     </Chip>
                   </td>
-                  <td className="px-3 py-1.5 font-mono text-xs leading-6">
+                  <td className="whitespace-nowrap px-3 py-1.5 font-mono text-xs leading-6">
                     {row.desired ?? <span className="text-soft">—</span>}
                   </td>
-                  <td className="px-3 py-1.5 pr-4 font-mono text-xs leading-6">
+                  <td className="whitespace-nowrap px-3 py-1.5 pr-4 font-mono text-xs leading-6">
                     {row.observed ?? <span className="text-soft">—</span>}
                   </td>
                 </tr>

@@ -112,7 +112,9 @@ function Change({ change }: { change: ChangeView }) {
         <ul className="mt-2 flex flex-wrap gap-x-5 gap-y-1.5">
           {change.outcomes.map((outcome) => (
             <li key={outcome.nodeId} className="flex items-center gap-2 text-xs">
-              <TextLink href={`/nodes/${outcome.nodeId}`}>{outcome.nodeName}</TextLink>
+              <TextLink href={`/nodes/${outcome.nodeId}`} className="whitespace-nowrap">
+                {outcome.nodeName}
+              </TextLink>
               <SyncChip sync={{ state: outcome.state, reason: "", message: outcome.message }} compact />
               {outcome.state === "failed" || outcome.state === "conflict" ? (
                 <span className="text-soft">{outcome.message}</span>
