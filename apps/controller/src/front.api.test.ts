@@ -1,4 +1,6 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
+import { connect } from "node:http2";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import type {} from "@trigon/db/testing/global-setup";
@@ -138,6 +140,43 @@ test("a subscription over server-sent events tells of a write as it happens", as
     }
   } finally {
     stream.close();
+  }
+});
+
+test("one HTTP/2 connection carries a dozen live tables and a write beside them", async () => {
+  const session = connect(trigon.origin, { ca: trigon.ca });
+  const headers = (more: Record<string, string>) => ({ cookie, origin: trigon.origin, ...more });
+  const open = (path: string) => session.request(headers({ ":path": path }));
+  try {
+    const heard = Array.from({ length: 12 }, () => {
+      const stream = open("/api/trpc/virtualService.watch").setEncoding("utf8");
+      return { stream, text: "" };
+    });
+    for (const one of heard) {
+      one.stream.on("data", (chunk: string) => {
+        one.text += chunk;
+      });
+    }
+    await expect.poll(() => heard.every(({ text }) => text.includes("event: connected"))).toBe(true);
+    const post = session.request(
+      headers({ ":path": "/api/v1/virtual-services", ":method": "POST", "content-type": "application/json" }),
+    );
+    post.end(JSON.stringify(service("over h2", 8003)));
+    const [answer] = (await once(post, "response")) as [{ ":status": number; location: string }];
+    expect(answer[":status"]).toBe(201);
+    const id = answer.location.split("/").at(-1)!;
+    await expect.poll(() => heard.every(({ text }) => text.includes(id) || text.includes('"ids":null'))).toBe(true);
+    const foreign = session.request({
+      cookie,
+      origin: "https://evil.example",
+      ":path": "/api/v1/virtual-services",
+      ":method": "POST",
+    });
+    foreign.end("{}");
+    const [refused] = (await once(foreign, "response")) as [{ ":status": number }];
+    expect(refused[":status"]).toBe(403);
+  } finally {
+    session.destroy();
   }
 });
 

@@ -1,6 +1,6 @@
 import { rm } from "node:fs/promises";
-import type { Server } from "node:https";
 import { createServer, type Server as Door, type Socket } from "node:net";
+import type { Server } from "node:tls";
 import type { ListenAddress } from "./config.ts";
 
 export interface Listening {
@@ -9,7 +9,7 @@ export interface Listening {
   close(): Promise<void>;
 }
 
-/** Opens one HTTPS server on several addresses: TCP or unix sockets. */
+/** Opens one TLS server on several addresses: TCP or unix sockets. */
 export async function listenOn(server: Server, addresses: readonly ListenAddress[]): Promise<Listening> {
   const sockets = new Set<Socket>();
   const doors: Door[] = [];
@@ -34,8 +34,7 @@ export async function listenOn(server: Server, addresses: readonly ListenAddress
     }),
     async close() {
       const closed = doors.map((door) => new Promise<void>((resolve) => door.close(() => resolve())));
-      server.closeIdleConnections();
-      // Streams never end by themselves: whoever is still here is cut, and comes back to another replica or the next start.
+      // Streams never end by themselves: whoever is here is cut, and comes back to another replica or the next start.
       for (const socket of sockets) socket.destroy();
       await Promise.all(closed);
     },

@@ -23,10 +23,7 @@ export function createAuth(options: { prisma: object; secretKey: Uint8Array; pub
     telemetry: { enabled: false },
     database: prismaAdapter(prisma, { provider: "postgresql" }),
     // The console answers on every name of its certificate; a page counts as ours when it came from the host that it talks to.
-    trustedOrigins: (request) => {
-      const host = request?.headers.get("host");
-      return host ? [`https://${host}`] : [];
-    },
+    trustedOrigins: (request) => (request ? [new URL(request.url).origin] : []),
     emailAndPassword: { enabled: true, disableSignUp: true, minPasswordLength: 8, maxPasswordLength: 128 },
     plugins: [username()],
     disabledPaths: [

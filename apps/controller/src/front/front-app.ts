@@ -49,6 +49,7 @@ export function createFrontApp(options: FrontOptions): Hono<FrontEnv> {
     c.set("log", log);
     await next();
     c.header("x-request-id", requestId);
+    c.res.headers.delete("connection"); // tRPC sets it on streams; HTTP/2 forbids it
     for (const [name, value] of Object.entries(securityHeaders)) if (!c.res.headers.has(name)) c.header(name, value);
     if (!c.res.headers.has("cache-control")) c.header("cache-control", "no-store");
     const { method, path } = c.req;

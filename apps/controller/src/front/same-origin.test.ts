@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { isSameOrigin } from "./same-origin.ts";
 
 const from = (method: string, headers: Record<string, string>) =>
-  isSameOrigin({ method, headers: new Headers({ host: "lb.example:8443", ...headers }) });
+  isSameOrigin({ method, url: "https://lb.example:8443/api/v1/nodes", headers: new Headers(headers) });
 
 test("another site's page cannot change anything with the operator's cookie", () => {
   expect(from("POST", { origin: "https://evil.example" })).toBe(false);
