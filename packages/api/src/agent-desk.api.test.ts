@@ -45,6 +45,28 @@ test("what one replica heard shows at the other", async () => {
   await other.close();
 });
 
+test("a node that goes on at another replica, with differences only, loses nothing of what the first one heard", async () => {
+  const other = await fleet.replica();
+  await director.turn();
+  const [first, ...rest] = [...director.fragments.values()];
+  const failed = { id: first!.id, hash: first!.hash, state: "failed", reason: "action.failed", message: "EPERM" } as const;
+  await director.report({ full: false, fragments: [failed] });
+  const mine = director.api;
+  director.api = other.api;
+  const applied = rest.map(({ id, hash }) => ({ id, hash, state: "applied" as const, reason: null, message: null }));
+  await director.report({ full: false, fragments: applied });
+  director.api = mine;
+  const { parts } = await other.caller.node.get({ id: director.nodeId });
+  expect(parts.find(({ fragmentId }) => fragmentId === first!.id)).toMatchObject({ state: "failed", message: "lb-1: EPERM" });
+  const rows = await fleet.database.sql(`SELECT state FROM "nodeFragment" WHERE "nodeId" = $1 AND "fragmentId" = $2`, [
+    director.nodeId,
+    first!.id,
+  ]);
+  expect(rows).toEqual([{ state: "failed" }]);
+  await director.report();
+  await other.close();
+});
+
 test("new facts plan again what they change, and nothing else", async () => {
   const other = await fleet.caller.virtualService.create({
     spec: { name: "plain", vip: "192.0.2.101", port: 81, forwarding: "nat", realServers: [{ rip: "192.0.2.77" }] },

@@ -3,7 +3,6 @@ import os from "node:os";
 import path from "node:path";
 import { type EmbeddedPostgres, migrate, openDatabase, startEmbeddedPostgres } from "@trigon/db";
 import { until } from "@trigon/db/testing/test-database";
-import { DomainError } from "@trigon/model";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { everyScope } from "./actor.ts";
 import { type Api, createApi } from "./create-api.ts";
@@ -32,14 +31,14 @@ beforeAll(async () => {
     onNodeChanged: (nodeId) => woken.push(nodeId),
   });
   rest = createRest({ db, secretKey });
-});
+}, 120_000);
 afterAll(async () => {
   await api.close();
   await closeDatabase();
   await postgres.stop();
   fs.rmSync(folder, { recursive: true });
   fs.rmSync(postgres.folder, { recursive: true, force: true });
-});
+}, 120_000);
 
 const actor = { kind: "user", name: "ada", scopes: everyScope } as const;
 
@@ -53,13 +52,18 @@ test("while Postgres is dead every call says service.unavailable, agents keep th
   await caller.virtualService.create({ spec });
   await director.turn();
 
-  process.kill(postgres.pid()!, "SIGKILL");
-  const down = new DomainError("service.unavailable", "");
-  const failure = await caller.virtualService.list({}).then(
-    () => undefined,
-    (error: Error) => error.cause,
+  // Without its files it cannot be started again until they are back.
+  const [data, away] = [path.join(postgres.folder, "data"), path.join(postgres.folder, "data-away")];
+  const pid = postgres.pid()!;
+  fs.renameSync(data, away);
+  process.kill(pid, "SIGKILL");
+  const down = await until(() =>
+    caller.virtualService.list({}).then(
+      () => undefined,
+      (error: Error) => error.cause,
+    ),
   );
-  expect(failure).toMatchObject({ code: down.code });
+  expect(down).toMatchObject({ code: "service.unavailable" });
   const request = new Request("https://lb/api/v1/virtual-services", {
     method: "POST",
     headers: { "content-type": "application/json" },
@@ -73,10 +77,11 @@ test("while Postgres is dead every call says service.unavailable, agents keep th
     tombstones: [],
   });
 
+  fs.renameSync(away, data);
   const listed = await until(() => caller.virtualService.list({}).catch(() => undefined), 30_000);
   expect(listed.data.map(({ name }) => name)).toEqual(["web"]);
   await until(() => api.figures().isListening, 30_000);
   woken.length = 0;
   await caller.virtualService.create({ spec: { ...spec, name: "after", port: 82 } });
   expect(woken).toContain(director.nodeId);
-});
+}, 120_000);

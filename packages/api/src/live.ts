@@ -135,6 +135,11 @@ export class Live {
       return true;
     });
     if (!accepted) return this.#refuse(nodeId, run, report);
+    if (!report.full && (known?.runId !== report.runId || known.pass !== report.pass - 1)) {
+      // Another replica heard what lies between: only the database has it all.
+      await this.#take([nodeId], true);
+      return { accepted: true, wantFull: false };
+    }
     const fragments = report.full ? new Map<string, FragmentState>() : new Map(known?.fragments ?? []);
     for (const fragment of report.fragments) fragments.set(fragment.id, fragment);
     const changed = report.fragments.map((fragment) => fragment.id);
@@ -231,15 +236,16 @@ export class Live {
     this.#polledAt = startedAt;
   }
 
-  /** Reads what another replica heard. */
-  async #take(nodeIds: readonly string[]): Promise<void> {
+  /** Reads what another replica heard; `evenIfKnown`, also where this one seems to be as new. */
+  async #take(nodeIds: readonly string[], evenIfKnown = false): Promise<void> {
     if (nodeIds.length === 0) return;
     const { db } = this.#options;
     const reports = await db.prisma.nodeReport.findMany({ where: { nodeId: { in: [...nodeIds] } } });
     const fragments = await db.prisma.nodeFragment.findMany({ where: { nodeId: { in: [...nodeIds] } } });
     for (const report of reports) {
       const mine = this.#reports.get(report.nodeId);
-      if (mine && mine.runId === report.runId && mine.pass >= report.pass) continue; // heard here in the meantime
+      const isKnown = mine && mine.runId === report.runId && mine.pass >= report.pass;
+      if (isKnown && !evenIfKnown) continue; // heard here in the meantime
       const states = fragments.filter(({ nodeId }) => nodeId === report.nodeId).map(stateOf);
       const changed = states.filter(({ id, hash, state }) => {
         const old = mine?.fragments.get(id);
