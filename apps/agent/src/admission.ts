@@ -1,5 +1,5 @@
-import { agentProtocol, type PlanEnvelope } from "@trigon/model";
-import { isOlder, type PlanPosition, type PlanStep, type RawFragment } from "./state/plan-cache.ts";
+import { agentProtocol, type PlanEnvelope, type RawFragment } from "@trigon/model";
+import { isOlder, type PlanPosition, type PlanStep } from "./state/plan-cache.ts";
 
 /** What a node knows when a plan arrives. `fleetId` and `nodeId` are the enrolled identity's, null on a node that was never enrolled. */
 export interface PlanContext {

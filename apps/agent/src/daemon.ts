@@ -34,6 +34,14 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
 
   const identity = openIdentity(paths, log);
   let link: ControllerLink | undefined;
+  const control = await serveControl(paths.socket, {
+    status: async () => statusOf({ loop, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),
+    apply: async (body, json): Promise<ApplyResult> => {
+      const acceptance = loop.accept(PlanEnvelope.parse(body), json);
+      await loop.settled();
+      return applyResult(acceptance, loop);
+    },
+  });
   if (identity) {
     // First what is cached: a controller that is slow to answer holds nothing up, and the first report says what stands.
     await Promise.race([loop.settled(), aborted(signal)]);
@@ -49,7 +57,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       log,
       handlers: {
         position: () => loop.position,
-        onPlan: (plan) => (loop.accept(plan).verdict === "gap" ? "gap" : "done"),
+        onPlan: (plan, json) => (loop.accept(plan, json).verdict === "gap" ? "gap" : "done"),
         onReportNow: () => reporter?.now(),
         onState: (state, reason) => log.info(`controller: ${state}`, reason === null ? {} : { reason }),
       },
@@ -61,14 +69,6 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
     void sendCounters({ kernel, loop, link: current, run, log, signal });
   } else log.info("This node is not enrolled: it keeps what was applied by hand");
 
-  const control = await serveControl(paths.socket, {
-    status: async () => statusOf({ loop, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),
-    apply: async (body): Promise<ApplyResult> => {
-      const acceptance = loop.accept(PlanEnvelope.parse(body));
-      await loop.settled();
-      return applyResult(acceptance, loop);
-    },
-  });
   const onReload = () => {
     loop.replacePolicy(openPolicy(paths.policy, log));
     log.info("The policy was read again");

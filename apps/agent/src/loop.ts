@@ -6,6 +6,7 @@ import {
   type FragmentState,
   type PlanEnvelope,
   parseFragment,
+  type RawFragment,
   type Resource,
 } from "@trigon/model";
 import { ResolveError, resolveFragment } from "@trigon/planner";
@@ -13,7 +14,7 @@ import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type Pas
 import { judgePlan, type Verdict } from "./admission.ts";
 import { type Log, reasonOf } from "./log.ts";
 import type { JournalFile } from "./state/journal-file.ts";
-import type { PlanCache, PlanPosition, PlanStep, RawFragment } from "./state/plan-cache.ts";
+import type { PlanCache, PlanPosition, PlanStep } from "./state/plan-cache.ts";
 import { type Policy, policyRefusal } from "./state/policy.ts";
 
 /** All in milliseconds. A full round of looking at everything takes `sweepTickMs * sweepRounds`: the stated bound for repairing drift. */
@@ -79,6 +80,12 @@ const mostEvents = 200;
 
 const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
   a.fleetId === b.fleetId && a.epoch === b.epoch && a.generation === b.generation && a.nodeId === b.nodeId;
+
+/** Whether a plan brings what its step keeps of it and no more: then the one's text says the other. */
+const isWholly = (step: PlanStep, plan: PlanEnvelope) =>
+  step.fragments.length === plan.fragments.length && step.tombstones.join() === plan.tombstones.join();
+
+const onOneLine = (json: string | undefined) => (json?.includes("\n") ? undefined : json);
 
 function* oneAfterTheOther<T>(lists: Iterable<Iterable<T>>): Generator<T> {
   for (const list of lists) yield* list;
@@ -219,8 +226,8 @@ export class NodeLoop {
     while (this.#running) await this.#running;
   }
 
-  /** Judges a plan and, when it is accepted, puts it on the disk and begins to carry it out. */
-  accept(plan: PlanEnvelope): Acceptance {
+  /** Judges a plan and, when it is accepted, puts it on the disk and begins to carry it out. `json` is the text that the plan was read from. */
+  accept(plan: PlanEnvelope, json?: string): Acceptance {
     const refused = this.#refusedByHold(plan);
     if (refused) return refused;
     const verdict = judgePlan(plan, {
@@ -231,7 +238,7 @@ export class NodeLoop {
       maxRemovalShare: this.#policy!.maxRemovalShare,
     });
     if (verdict.verdict === "refuse") this.#event("plan.refused", null, verdict.message);
-    if (verdict.verdict === "accept") this.#take(verdict.step);
+    if (verdict.verdict === "accept") this.#take(verdict.step, isWholly(verdict.step, plan) ? onOneLine(json) : undefined);
     return verdict;
   }
 
@@ -277,11 +284,11 @@ export class NodeLoop {
     return undefined;
   }
 
-  #take(step: PlanStep): void {
+  #take(step: PlanStep, json: string | undefined): void {
     const position = this.position;
     const isNews = step.fragments.length + step.tombstones.length > 0 || !position || !isSamePosition(step, position);
     if (!isNews) return;
-    this.#cache!.accept(step);
+    this.#cache!.accept(step, json);
     this.#work.advance = true;
     for (const { id } of step.fragments) this.#work.fragments.add(id);
     for (const id of step.tombstones) this.#work.fragments.add(id);

@@ -91,6 +91,18 @@ export const fragmentId = {
 } as const;
 
 /**
+ * A fragment's outline: enough to keep and to pass on one that is not understood. Checked by hand, and not copied: a first plan has thousands.
+ */
+export const RawFragment = z.custom<{ id: string; hash: string; generation: number; kind: string; [member: string]: unknown }>(
+  (value) => {
+    const { id, hash, kind, generation } = (value ?? {}) as Record<string, unknown>;
+    return typeof id === "string" && typeof hash === "string" && typeof kind === "string" && Number.isSafeInteger(generation);
+  },
+  "a fragment has id, hash, kind (text) and generation (a whole number)",
+);
+export type RawFragment = z.infer<typeof RawFragment>;
+
+/**
  * What a node must hold, whole (`since` null) or as the difference from generation `since`. Fragments travel unparsed, so that one this
  * agent does not understand fails alone and deletes nothing.
  */
@@ -105,7 +117,7 @@ export const PlanEnvelope = z.object({
   observeOnly: z.boolean(),
   /** An operator meant to remove many services at once. */
   allowMassRemoval: z.boolean(),
-  fragments: z.array(z.looseObject({ id: z.string(), hash: z.string(), generation: z.int(), kind: z.string() })),
+  fragments: z.array(RawFragment),
   /** Fragment ids that are no more; ids the agent never had are no error. */
   tombstones: z.array(z.string()),
 });

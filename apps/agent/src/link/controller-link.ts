@@ -21,8 +21,8 @@ export type LinkState = "connecting" | "streaming" | "polling" | "revoked" | "ah
 export interface LinkHandlers {
   /** What this node has, for `since`. */
   position(): PlanPosition | null;
-  /** Takes a plan in; answers `gap` when it needs the whole one. */
-  onPlan(plan: PlanEnvelope): "done" | "gap";
+  /** Takes a plan in, and the text it was read from; answers `gap` when it needs the whole one. */
+  onPlan(plan: PlanEnvelope, json: string): "done" | "gap";
   onReportNow(): void;
   onState(state: LinkState, reason: string | null): void;
 }
@@ -118,8 +118,7 @@ export class ControllerLink {
       try {
         const position = this.#handlers.position();
         const known = position?.fleetId === this.#identity.enrollment.fleetId ? position : null;
-        const plan = await this.#planSince(known);
-        if (this.#handlers.onPlan(plan) === "gap") this.#handlers.onPlan(await this.#planSince(null));
+        if ((await this.#takePlan(known)) === "gap") await this.#takePlan(null);
         this.#refusal = null;
         this.#trouble = null;
         this.#announce();
@@ -130,14 +129,18 @@ export class ControllerLink {
     } while (this.#fetchAgain && !this.#stop.signal.aborted);
   }
 
-  async #planSince(position: PlanPosition | null): Promise<PlanEnvelope> {
-    const query = position ? `?since=${position.generation}&epoch=${position.epoch}` : "";
-    return PlanEnvelope.parse(await this.#json(`${agentPaths.plan}${query}`));
+  async #takePlan(since: PlanPosition | null): Promise<"done" | "gap"> {
+    const query = since ? `?since=${since.generation}&epoch=${since.epoch}` : "";
+    const text = await this.#client.text(this.#urlOf(`${agentPaths.plan}${query}`), { signal: this.#stop.signal });
+    return this.#handlers.onPlan(PlanEnvelope.parse(JSON.parse(text)), text);
   }
 
   #json(path: string, body?: unknown): Promise<unknown> {
-    const url = new URL(path, this.#identity.enrollment.agentUrl).href;
-    return this.#client.json(url, { ...(body === undefined ? {} : { body }), signal: this.#stop.signal });
+    return this.#client.json(this.#urlOf(path), { ...(body === undefined ? {} : { body }), signal: this.#stop.signal });
+  }
+
+  #urlOf(path: string): string {
+    return new URL(path, this.#identity.enrollment.agentUrl).href;
   }
 
   #openStream(): void {

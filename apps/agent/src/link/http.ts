@@ -20,6 +20,12 @@ export class HttpError extends Error {
   }
 }
 
+export interface RequestOptions {
+  body?: unknown;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
+
 /** The stream is pinged every 15 s: a minute of silence is a dead connection. */
 const silenceMs = 60_000;
 
@@ -45,7 +51,13 @@ export class HttpsClient {
     undiciFetch(url, { ...init, dispatcher: this.#dispatcher } as never)) as never;
 
   /** Throws `HttpError` for an answer that is not 2xx, and what fetch throws for no answer at all. */
-  async json(url: string, options: { body?: unknown; timeoutMs?: number; signal?: AbortSignal } = {}): Promise<unknown> {
+  async json(url: string, options: RequestOptions = {}): Promise<unknown> {
+    const text = await this.text(url, options);
+    return text === "" ? undefined : JSON.parse(text);
+  }
+
+  /** The same, unparsed. */
+  async text(url: string, options: RequestOptions = {}): Promise<string> {
     const { body, timeoutMs = 15_000, signal } = options;
     const timeout = AbortSignal.timeout(timeoutMs);
     const response = await this.fetch(url, {
@@ -56,7 +68,7 @@ export class HttpsClient {
     });
     const text = await response.text();
     if (!response.ok) throw httpErrorFrom(response.status, text);
-    return text === "" ? undefined : JSON.parse(text);
+    return text;
   }
 
   async close(): Promise<void> {

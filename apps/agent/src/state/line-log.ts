@@ -42,8 +42,17 @@ export class LineLog {
   }
 
   append(entries: readonly unknown[]): void {
-    if (entries.length === 0) return;
-    const data = Buffer.from(linesOf(entries));
+    if (entries.length > 0) this.#appendText(linesOf(entries));
+  }
+
+  /** Appends an entry that is JSON text already. */
+  appendJson(text: string): void {
+    if (text.includes("\n")) throw new Error("an entry is one line");
+    this.#appendText(`${text}\n`);
+  }
+
+  #appendText(text: string): void {
+    const data = Buffer.from(text);
     try {
       writeAll(this.#fd, data);
       fdatasyncSync(this.#fd);

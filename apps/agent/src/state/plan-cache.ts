@@ -1,12 +1,9 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { RawFragment } from "@trigon/model";
 import { z } from "zod";
 import { writeAtomically } from "./files.ts";
 import { LineLog, readLines } from "./line-log.ts";
-
-/** A fragment as it travels and is kept: unparsed, so that one this agent does not understand is still there for its successor. */
-export const RawFragment = z.looseObject({ id: z.string(), hash: z.string(), generation: z.int(), kind: z.string() });
-export type RawFragment = z.infer<typeof RawFragment>;
 
 /** Where a plan stands. A plan applied by hand, before any enrollment, is of the fleet `local`. */
 export const PlanPosition = z.object({
@@ -61,9 +58,10 @@ export class PlanCache {
     return this.#fragments;
   }
 
-  /** On the disk when it returns. */
-  accept(step: PlanStep): void {
-    this.#log.append([step]);
+  /** On the disk when it returns. `json`: text that says this step, on one line, so that a large one is not spelled out again. */
+  accept(step: PlanStep, json?: string): void {
+    if (json === undefined) this.#log.append([step]);
+    else this.#log.appendJson(json);
     this.#position = positionOf(step);
     applyStep(this.#fragments, step);
   }
