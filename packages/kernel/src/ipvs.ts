@@ -48,17 +48,20 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
   async observe(keys: readonly string[]): Promise<IpvsResource[]> {
     const client = await this.#open();
     if (!client) return [];
-    const wanted = new Set(keys);
     const asked = new Map<string, { service: boolean; destinations: boolean }>();
     for (const key of keys) {
       const isService = key.startsWith("ipvsService ");
       const service = isService ? key : serviceKeyOf(key);
-      const entry = asked.get(service) ?? { service: false, destinations: false };
+      let entry = asked.get(service);
+      if (!entry) {
+        entry = { service: false, destinations: false };
+        asked.set(service, entry);
+      }
       if (isService) entry.service = true;
       else entry.destinations = true;
-      asked.set(service, entry);
     }
     const found: IpvsResource[] = [];
+    let wanted: Set<string> | undefined; // made when there is something to look up in it
     const present = asked.size > ASKED_ONE_BY_ONE ? await this.#services(client) : undefined;
     for (const [key, { service, destinations }] of asked) {
       const id = serviceIdOfKey(key);
@@ -71,6 +74,7 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
       if (!destinations) continue;
       for (const { destination } of await client.listDestinations(id)) {
         const resource = destinationResource(key, destination);
+        wanted ??= new Set(keys);
         if (wanted.has(resource.key)) found.push(resource);
       }
     }

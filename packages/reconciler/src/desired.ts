@@ -39,10 +39,11 @@ export class Desired {
   /** Puts a fragment in the place of what it was, and answers the keys that it had or has. Its resources must have distinct keys; of equal ones the first counts. */
   replace(id: string, hash: string, resources: readonly Resource[]): Set<string> {
     const before = this.#fragments.get(id);
+    if (!before) return this.#add(id, hash, resources);
     const next = new Map<string, Resource>();
     for (const resource of resources) if (!next.has(resource.key)) next.set(resource.key, resource);
     const touched = new Set(next.keys());
-    for (const old of before?.resources ?? []) {
+    for (const old of before.resources) {
       touched.add(old.key);
       const now = next.get(old.key);
       if (!now || !sameResource(now, old)) this.#disown(id, old.key);
@@ -50,6 +51,20 @@ export class Desired {
     for (const resource of next.values()) this.#own(id, resource);
     this.#fragments.set(id, { hash, resources: next.size === resources.length ? resources : [...next.values()] });
     return touched;
+  }
+
+  /** A fragment that was not there has nothing to compare with. */
+  #add(id: string, hash: string, resources: readonly Resource[]): Set<string> {
+    const keys = new Set<string>();
+    const distinct: Resource[] = [];
+    for (const resource of resources) {
+      if (keys.has(resource.key)) continue;
+      keys.add(resource.key);
+      distinct.push(resource);
+      this.#own(id, resource);
+    }
+    this.#fragments.set(id, { hash, resources: distinct });
+    return keys;
   }
 
   /** Takes a fragment away and answers the keys that it had. An id that is not there is no error. */

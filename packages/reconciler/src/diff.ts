@@ -53,7 +53,7 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
   const remove: Removal[] = [];
   const conflicts: ForeignConflict[] = [];
   const released: string[] = [];
-  const looked = new Set(keys);
+  const looked: ReadonlySet<string> = keys instanceof Set ? keys : new Set(keys);
 
   // A device cannot change its ends; the new one takes address, state and sysctls afresh.
   const remade = new Set<string>();

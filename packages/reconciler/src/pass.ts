@@ -2,7 +2,7 @@ import { type FragmentState, kindOfKey, type Resource, serviceKeyOf } from "@tri
 import type { Desired } from "./desired.ts";
 import { type Difference, diff, type ForeignConflict, keyOf, type Step } from "./diff.ts";
 import type { Action, ActionResult, Kernel, KernelFailure } from "./kernel.ts";
-import { isSetting, type Journal, type JournalEntry, type Ledger } from "./ledger.ts";
+import { isSetting, isSettingKind, type Journal, type JournalEntry, type Ledger } from "./ledger.ts";
 import { meets, sameResource } from "./meets.ts";
 import { type Outcomes, type Problem, sameProblem } from "./outcomes.ts";
 import { buildRank } from "./rank.ts";
@@ -81,11 +81,15 @@ interface Look {
 /** A destination is never looked at without its service, which may be somebody else's. */
 async function lookAt({ kernel, desired }: PassInput, wanted: Iterable<string>): Promise<Look> {
   const keys = new Set<string>();
+  let service = ""; // destinations of one service follow one another
   for (const key of wanted) {
     keys.add(key);
     if (!key.startsWith("ipvsDestination ")) continue;
     const want = desired.get(key);
-    keys.add(want?.kind === "ipvsDestination" ? want.service : serviceKeyOf(key));
+    const own = want?.kind === "ipvsDestination" ? want.service : serviceKeyOf(key);
+    if (own === service) continue;
+    keys.add(own);
+    service = own;
   }
   return { keys, observed: keys.size === 0 ? new Map() : await kernel.observe([...keys]), foreign: [] };
 }
@@ -121,9 +125,9 @@ async function claims({ kernel, ledger }: PassInput, steps: readonly Action[], f
     if (step.op !== "create" && step.op !== "update") return false;
     if (step.to.kind === "ipvsDestination") return false;
     const claim = ledger.get(step.to.key);
-    return !claim || (isSetting(step.to.key) && !sameResource(claim.resource, step.to));
+    return !claim || (isSettingKind(step.to.kind) && !sameResource(claim.resource, step.to));
   });
-  const settings = actions.filter(({ to }) => isSetting(to.key) && !ledger.owns(to.key));
+  const settings = actions.filter(({ to }) => isSettingKind(to.kind) && !ledger.owns(to.key));
   const found = settings.length > 0 ? await kernel.found(settings) : new Map();
   return actions.map(({ to }) => {
     if (!ledger.owns(to.key)) fresh.add(to.key);
