@@ -104,12 +104,21 @@ export async function enroll({ lab, api }: Pick<World, "lab" | "api">, host: str
   return lab.host(host).sh(line, { timeoutMs: 120_000 });
 }
 
-/** Enrolls every node of the demo, directors first, and waits until each is connected. */
+/**
+ * Enrolls every node of the demo and waits until each is connected. Directors come first and one by one, since the first holds the VIPs;
+ * real servers a few at a time.
+ */
 export async function enrollAll(world: Pick<World, "lab" | "api">, onStep: (text: string) => void = () => {}): Promise<void> {
-  for (const { host, role } of demoNodes) {
-    onStep(`enrolling ${host} (${role === "director" ? "director" : "real server"})`);
-    await enroll(world, host, role);
-  }
+  const waiting = [...demoNodes];
+  const enrollNext = async (role: NodeRole) => {
+    while (waiting[0]?.role === role) {
+      const { host } = waiting.shift()!;
+      onStep(`enrolling ${host} (${role === "director" ? "director" : "real server"})`);
+      await enroll(world, host, role);
+    }
+  };
+  await enrollNext("director");
+  await Promise.all(Array.from({ length: 3 }, () => enrollNext("realServer")));
   await until(
     "every node to be connected",
     async () => {
