@@ -3,7 +3,6 @@ import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import type { Lab, LabHost } from "@trigon/lab";
 import { until } from "@trigon/lab";
-import type { Fragment } from "@trigon/model";
 
 const root = join(import.meta.dirname, "../..");
 const archive = join(root, "apps/agent/dist/trigon-agent.tgz");
@@ -40,23 +39,40 @@ export async function installAgent(...hosts: LabHost[]): Promise<void> {
   );
 }
 
-export type PlanFragment = Omit<Fragment, "hash" | "generation">;
-
 /** Runs `trigon-agent apply` on a plan of these fragments; throws with its output when not all of it stands. */
 export async function applyPlan(host: LabHost, fragments: readonly unknown[]): Promise<void> {
   await host.writeFile("/root/plan.json", JSON.stringify({ fragments }));
-  await host.sh("trigon-agent apply /root/plan.json");
+  await host.sh("trigon-agent apply /root/plan.json", { timeoutMs: 120_000 });
 }
 
-/** Starts the daemon with what it says in /run/trigon-agent.log, and waits until it has carried out its cached plan. Answers its pid. */
+/** Starts the daemon, which says in /run/trigon-agent.log what it does, and waits until its cached plan stands. Answers its pid. */
 export async function startAgent(host: LabHost): Promise<number> {
   const pid = await host.detach(["trigon-agent", "run"], { log: "/run/trigon-agent.log" });
-  await until(`the agent on ${host.name}`, async () => (await agentStatus(host)).running, { deadlineMs: 20_000 });
+  await agentStands(host);
   return pid;
 }
 
-export async function agentStatus(host: LabHost) {
-  return JSON.parse(await host.sh("trigon-agent status --json"));
+/** Waits until a running agent holds all of its plan. */
+export async function agentStands(host: LabHost): Promise<void> {
+  const stands = async () => {
+    const status = await agentStatus(host);
+    return status?.position && status.fragments.every(({ state }) => state === "applied");
+  };
+  await until(`the agent on ${host.name}`, stands, { deadlineMs: 90_000 });
+}
+
+/** What a running agent answers, or undefined when none does. Asked with curl: it starts in a tenth of Node's time. */
+export async function agentStatus(host: LabHost): Promise<AgentStatus | undefined> {
+  const answer = await host.sh("curl -s -X POST --unix-socket /var/lib/trigon/agent.sock http://agent/status", {
+    allowFailure: true,
+  });
+  return answer === "" ? undefined : JSON.parse(answer);
+}
+
+interface AgentStatus {
+  running: boolean;
+  position: { generation: number } | null;
+  fragments: { id: string; state: string }[];
 }
 
 /** What `ipvsadm -Sn` lists. */

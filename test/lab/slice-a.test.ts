@@ -14,7 +14,7 @@ const dr = fragmentsOf({
   ],
 });
 
-describe("a DR service from plan files", () => {
+describe("a DR service from plan files", { timeout: 300_000 }, () => {
   const lab = useLab();
   const found = new Map<string, Snapshot>();
 
@@ -25,7 +25,7 @@ describe("a DR service from plan files", () => {
     await installAgent(...nodes.map((node) => lab.host(node)));
     for (const node of ["rs1", "rs2"]) await applyPlan(lab.host(node), [dr.realServer(node)]);
     await applyPlan(lab.host("dir1"), [dr.service, dr.vip]);
-  });
+  }, 300_000);
 
   test("the kernel holds the service and its destinations, by ipvsadm", async () => {
     expect(await ipvsTable(lab.host("dir1"))).toEqual([
@@ -74,7 +74,7 @@ describe("a DR service from plan files", () => {
     expect(await holds(lab.host("dir1"), vip)).toBe(false);
     await applyPlan(lab.host("dir1"), [dr.service, dr.vip]);
     for (const node of nodes) {
-      await lab.host(node).sh("trigon-agent uninstall");
+      await lab.host(node).sh("trigon-agent uninstall", { timeoutMs: 120_000 });
       expect(differences(found.get(node)!, await snapshot(lab.host(node)))).toEqual([]);
       expect(
         await lab
