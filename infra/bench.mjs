@@ -3,7 +3,8 @@ import { spawnSync } from "node:child_process";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { prepare } from "./appliance.mjs";
+import { prepare, root } from "./appliance.mjs";
+import { run } from "./processes.mjs";
 import { ensureSystemPackages } from "./system-packages.mjs";
 
 const folder = fileURLToPath(new URL("../test/bench", import.meta.url));
@@ -18,7 +19,10 @@ if (!benches.includes(name) || !existsSync(file)) {
   process.exit(2);
 }
 try {
-  await prepare({ web: false, onStep: console.log });
+  await prepare({ web: false, agent: false, onStep: console.log });
+  // What is measured is this checkout's agent, not the last one that was built.
+  console.log("building the agent");
+  await run("npm", ["run", "build", "-w", "@trigon/agent"], { cwd: root });
   for (const purpose of ["lab", "tests"]) ensureSystemPackages(purpose);
 } catch (error) {
   console.error(error.message);
