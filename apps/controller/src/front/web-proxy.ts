@@ -8,6 +8,9 @@ export interface WebProxy {
   close(): void;
 }
 
+/** Headers of one HTTP/1.1 connection, which HTTP/2 forbids (RFC 9113 8.2.2). */
+const hopByHop = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"] as const;
+
 /** What a client says of forwarding is its own claim: only what this listener saw goes on to the web app. */
 function dropForwardingClaims(incoming: IncomingMessage): void {
   for (const name of Object.keys(incoming.headers)) {
@@ -29,6 +32,10 @@ export function createWebProxy(webUrl: string, onError: (error: Error) => void):
     } else {
       outgoing?.destroy();
     }
+  });
+  proxy.on("proxyRes", (answer, incoming) => {
+    if (incoming.httpVersionMajor < 2) return;
+    for (const name of hopByHop) delete answer.headers[name];
   });
   return {
     request(incoming, outgoing) {
