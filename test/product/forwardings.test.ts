@@ -35,7 +35,7 @@ const vips = { dr: "10.2.0.100", tun: "10.2.0.101", nat: "10.2.0.102", fullnat: 
 const client = "10.1.0.10";
 const director = "10.2.0.11";
 
-describe("the four forwardings, from the REST API to packets", () => {
+describe("the four forwardings, from the REST API to packets", { timeout: 300_000 }, () => {
   const world = useWorld();
   const host = (name: string) => world.lab.host(name);
   const found = new Map<string, Snapshot>();
@@ -54,7 +54,7 @@ describe("the four forwardings, from the REST API to packets", () => {
     await useRealFrames(world.lab);
     for (const node of demoNodes) found.set(node.host, await snapshot(host(node.host)));
     for (const service of [...demoServices, byDip]) services.push(await createService(world.api, service));
-  });
+  }, 600_000);
 
   test("one MAC answers for each VIP, the director's: its real servers are silent though they hold it", async () => {
     for (const name of expected("dr")) {
