@@ -68,7 +68,7 @@ describe("strangers who speak IP-in-IP to a real server of a Tunnel service", ()
     await sayPlainly(host("client"), rip);
     const isPlain = (line: string) => line.endsWith(" plain");
     await until(`the plain datagram on ${name}`, () => heard.get(name)!.slice(before).some(isPlain));
-    await replies.waitFor(/ICMP echo reply/);
+    await replies.waitFor(/ICMP echo reply/, 20_000);
     await outer.stop();
     const isReply = (line: string) => line.includes(`echo reply, id ${echoId},`) || line.includes(`.80 > ${client}.${synPort}`);
     const datagrams = heard
