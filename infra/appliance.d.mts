@@ -1,6 +1,9 @@
 /** The checkout. */
 export const root: string;
 
+/** Whether `npm ci` is due. */
+export function needsInstall(): boolean;
+
 export interface Appliance {
   /** Where a browser on this machine opens the console. */
   consoleUrl: string;

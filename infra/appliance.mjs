@@ -1,5 +1,5 @@
 // The whole appliance on this machine: embedded Postgres, controller, web app. Uses only Node's built-ins until node_modules exist.
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { request } from "node:https";
 import { createServer } from "node:net";
 import { join, resolve } from "node:path";
@@ -8,23 +8,28 @@ import { keepRunning, run } from "./processes.mjs";
 
 export const root = fileURLToPath(new URL("..", import.meta.url));
 
+/** Whether `npm ci` is due: npm writes its own record last, so a lock file newer than that has not been installed yet. */
+export function needsInstall() {
+  const written = (path) => (existsSync(join(root, path)) ? statSync(join(root, path)).mtimeMs : 0);
+  return written("node_modules/.package-lock.json") < written("package-lock.json");
+}
+
 /**
- * Brings what a fresh checkout lacks: node_modules, the database client, the agent bundle, the web app's build.
+ * Brings what a checkout lacks: node_modules, the database client, the agent bundle, the web app's build. What is built already is known to
+ * turbo by its sources, and costs a second or two.
  * @param {{ web?: boolean, agent?: boolean, onStep?: (text: string) => void, onLine?: (line: string) => void }} [options]
  */
 export async function prepare({ web = true, agent = true, onStep = () => undefined, onLine } = {}) {
-  const has = (path) => existsSync(join(root, path));
   const env = { ...process.env, CHECKPOINT_DISABLE: "1", NEXT_TELEMETRY_DISABLED: "1", TURBO_TELEMETRY_DISABLED: "1" };
   const npm = (text, args) => {
     onStep(text);
     return run("npm", args, { cwd: root, env, onLine });
   };
-  if (!has("node_modules/.package-lock.json")) await npm("npm ci (a minute or two)", ["ci", "--no-audit", "--no-fund"]);
-  if (!has("packages/db/src/generated/client.ts"))
-    await npm("generating the database client", ["run", "generate", "-w", "@trigon/db"]);
-  if (agent && !has("apps/agent/dist/trigon-agent.tgz")) await npm("building the agent", ["run", "build", "-w", "@trigon/agent"]);
-  if (web && !has("apps/web/.next/BUILD_ID"))
-    await npm("building the web app (half a minute)", ["run", "build", "-w", "@trigon/web"]);
+  if (needsInstall()) await npm("npm ci (a minute or two)", ["ci", "--no-audit", "--no-fund"]);
+  const wanted = [...(agent ? ["agent"] : []), ...(web ? ["web"] : [])];
+  await npm("generating the database client", ["run", "generate"]);
+  if (wanted.length > 0)
+    await npm(`building ${wanted.join(" and ")}`, ["run", "build", "--", ...wanted.map((name) => `--filter=@trigon/${name}`)]);
 }
 
 /**

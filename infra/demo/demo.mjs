@@ -2,12 +2,10 @@
 //   --check      end after the table: exit code 0 when every service answered as it should, else 1
 //   --json FILE  write {consoleUrl, apiUrl, caFile, apiToken, adminUser, adminPassword}
 import { spawn } from "node:child_process";
-import { existsSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
+import { needsInstall, root } from "../appliance.mjs";
 import { ensureSystemPackages } from "../system-packages.mjs";
 
-const root = join(dirname(fileURLToPath(import.meta.url)), "../..");
 process.chdir(root);
 
 const [major, minor] = process.versions.node.split(".").map(Number);
@@ -43,10 +41,7 @@ async function step(title, command) {
 }
 
 console.log("Trigon demo");
-/** npm writes its own record last: a lock file newer than it has not been installed yet. */
-const written = (path) => (existsSync(path) ? statSync(path).mtimeMs : 0);
-if (written("node_modules/.package-lock.json") < written("package-lock.json"))
-  await step("npm ci", "npm ci --no-audit --no-fund");
+if (needsInstall()) await step("npm ci", "npm ci --no-audit --no-fund");
 try {
   ensureSystemPackages("lab", { say: (line) => console.log(`  … ${line}`) });
 } catch (error) {

@@ -35,7 +35,7 @@ const dr = fragmentsOf({
   ],
 });
 // A director with full NAT tracks connections; DR and Tunnel must not be tracked there.
-const untracked = (service: object) => ({ ...service, notrack: true });
+const untracked = <T extends object>(service: T) => ({ ...service, notrack: true });
 const director = [
   ...[untracked(dr.service), untracked(tun.service), nat.service, fullnat.service, fullnatByVip.service],
   ...[dr, tun, nat, fullnat, fullnatByVip].map(({ vip }) => vip),
