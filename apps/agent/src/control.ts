@@ -3,7 +3,7 @@ import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
 
 /** What a running agent answers on its unix socket, so that a command never works on the same kernel beside it. */
-export type ControlHandlers = Record<string, (body: unknown, json: string) => Promise<unknown>>;
+export type ControlHandlers = Record<string, (body: unknown, json: Buffer) => Promise<unknown>>;
 
 const mostBytes = 64 * 1024 * 1024;
 
@@ -26,8 +26,8 @@ export async function serveControl(socketPath: string, handlers: ControlHandlers
     });
     incoming.on("end", () => {
       void (async () => {
-        const text = Buffer.concat(chunks).toString("utf8");
-        return handler(text === "" ? undefined : JSON.parse(text), text);
+        const json = Buffer.concat(chunks);
+        return handler(json.length === 0 ? undefined : JSON.parse(json.toString("utf8")), json);
       })().then(
         (result) => reply(200, result ?? null),
         (error: unknown) => reply(500, { detail: error instanceof Error ? error.message : String(error) }),

@@ -109,6 +109,22 @@ const many = (count: number) => Array.from({ length: count }, (_, index) => serv
 const serviceKey = (n: number) => resourceKey.ipvsService("tcp", `10.2.0.${100 + n}`, 80);
 const kinds = (loop: Node["loop"]) => loop.takeEvents().map(({ kind }) => kind);
 
+test("a plan taken in with its bytes is there after a crash, and so is what a whole plan left out", async () => {
+  const loop = await start();
+  const take = (change: Partial<PlanEnvelope>) => {
+    const sent = plan(change);
+    return loop.accept(sent, Buffer.from(JSON.stringify(sent))).verdict;
+  };
+  expect(take({ fragments: many(3) })).toBe("accept");
+  await loop.settled();
+  expect(take({ fragments: [...many(2), service("v4")] })).toBe("accept");
+  await loop.settled();
+  await crash();
+  const again = await start();
+  expect([...again.states.keys()].toSorted()).toEqual(["ds:v1", "ds:v2", "ds:v4"]);
+  expect([...kernel.services.keys()].toSorted()).toEqual([1, 2, 4].map(serviceKey));
+});
+
 test("a plan is carried out, and is there again after a crash with no controller", async () => {
   const loop = await start();
   expect(loop.accept(plan({ fragments: [...many(2), vip("10.2.0.101")] })).verdict).toBe("accept");

@@ -85,7 +85,7 @@ const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
 const isWholly = (step: PlanStep, plan: PlanEnvelope) =>
   step.fragments.length === plan.fragments.length && step.tombstones.join() === plan.tombstones.join();
 
-const onOneLine = (json: string | undefined) => (json?.includes("\n") ? undefined : json);
+const onOneLine = (json: Buffer | undefined) => (json?.includes("\n") ? undefined : json);
 
 function* oneAfterTheOther<T>(lists: Iterable<Iterable<T>>): Generator<T> {
   for (const list of lists) yield* list;
@@ -226,8 +226,8 @@ export class NodeLoop {
     while (this.#running) await this.#running;
   }
 
-  /** Judges a plan and, when it is accepted, puts it on the disk and begins to carry it out. `json` is the text that the plan was read from. */
-  accept(plan: PlanEnvelope, json?: string): Acceptance {
+  /** Judges a plan and, when it is accepted, puts it on the disk and begins to carry it out. `json` is what the plan was read from. */
+  accept(plan: PlanEnvelope, json?: Buffer): Acceptance {
     const refused = this.#refusedByHold(plan);
     if (refused) return refused;
     const verdict = judgePlan(plan, {
@@ -284,7 +284,7 @@ export class NodeLoop {
     return undefined;
   }
 
-  #take(step: PlanStep, json: string | undefined): void {
+  #take(step: PlanStep, json: Buffer | undefined): void {
     const position = this.position;
     const isNews = step.fragments.length + step.tombstones.length > 0 || !position || !isSamePosition(step, position);
     if (!isNews) return;

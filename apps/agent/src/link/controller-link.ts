@@ -21,8 +21,8 @@ export type LinkState = "connecting" | "streaming" | "polling" | "revoked" | "ah
 export interface LinkHandlers {
   /** What this node has, for `since`. */
   position(): PlanPosition | null;
-  /** Takes a plan in, and the text it was read from; answers `gap` when it needs the whole one. */
-  onPlan(plan: PlanEnvelope, json: string): "done" | "gap";
+  /** Takes a plan in, and what it was read from; answers `gap` when it needs the whole one. */
+  onPlan(plan: PlanEnvelope, json: Buffer): "done" | "gap";
   onReportNow(): void;
   onState(state: LinkState, reason: string | null): void;
 }
@@ -132,7 +132,7 @@ export class ControllerLink {
   async #takePlan(since: PlanPosition | null): Promise<"done" | "gap"> {
     const query = since ? `?since=${since.generation}&epoch=${since.epoch}` : "";
     const text = await this.#client.text(this.#urlOf(`${agentPaths.plan}${query}`), { signal: this.#stop.signal });
-    return this.#handlers.onPlan(PlanEnvelope.parse(JSON.parse(text)), text);
+    return this.#handlers.onPlan(PlanEnvelope.parse(JSON.parse(text)), Buffer.from(text));
   }
 
   #json(path: string, body?: unknown): Promise<unknown> {

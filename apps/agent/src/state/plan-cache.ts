@@ -58,8 +58,8 @@ export class PlanCache {
     return this.#fragments;
   }
 
-  /** On the disk when it returns. `json`: text that says this step, on one line, so that a large one is not spelled out again. */
-  accept(step: PlanStep, json?: string): void {
+  /** On the disk when it returns. `json`: bytes that say this step, on one line, so that a large one is not spelled out again. */
+  accept(step: PlanStep, json?: Buffer): void {
     if (json === undefined) this.#log.append([step]);
     else this.#log.appendJson(json);
     this.#position = positionOf(step);
