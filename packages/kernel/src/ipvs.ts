@@ -32,6 +32,9 @@ type IpvsResource = IpvsServiceResource | IpvsDestinationResource;
 /** Up to here one question per service is cheaper than a dump of a table whose size is unknown. */
 const ASKED_ONE_BY_ONE = 32;
 
+/** From here on it is worth to ask whether there is anything at all before the keys are taken apart. */
+const MANY_KEYS = 2_000;
+
 /** So many actions become messages at a time: what is made for them is garbage before the next are, and never leaves the young heap. */
 const BATCH_ACTIONS = 500;
 
@@ -48,6 +51,8 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
   async observe(keys: readonly string[]): Promise<IpvsResource[]> {
     const client = await this.#open();
     if (!client) return [];
+    const dumped = keys.length > MANY_KEYS ? await this.#services(client) : undefined;
+    if (dumped?.size === 0) return [];
     const asked = new Map<string, { service: boolean; destinations: boolean }>();
     for (const key of keys) {
       const isService = key.startsWith("ipvsService ");
@@ -62,7 +67,7 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     }
     const found: IpvsResource[] = [];
     let wanted: Set<string> | undefined; // made when there is something to look up in it
-    const present = asked.size > ASKED_ONE_BY_ONE ? await this.#services(client) : undefined;
+    const present = dumped ?? (asked.size > ASKED_ONE_BY_ONE ? await this.#services(client) : undefined);
     for (const [key, { service, destinations }] of asked) {
       const id = serviceIdOfKey(key);
       if (!id || (present && !present.has(key))) continue;
