@@ -1,4 +1,4 @@
-// `npm run bench -- apply`: a director's whole table, and one change to it, beside ipvsadm, keepalived and the floor.
+// `npm run bench -- apply [--runs N] [--json FILE]`: a director's whole table, and one change to it, beside ipvsadm, keepalived and the floor.
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,8 @@ import { report } from "./report.ts";
 import { shown, spread } from "./statistics.ts";
 import { ipvsadmRules, keepalivedConf, operations, plan, vipOf } from "./table-of-rules.ts";
 
-const runs = 5;
+const runsAt = process.argv.indexOf("--runs");
+const runs = runsAt < 0 ? 5 : Number(process.argv[runsAt + 1]);
 const changes = 5;
 const many = { services: 1000, destinations: 10 };
 const few = { services: 10, destinations: 10 };
