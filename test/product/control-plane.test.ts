@@ -118,14 +118,14 @@ async function kernels() {
 const journal = async (name: string) =>
   `${await world.lab.host(name).readFile("/run/units/trigon-agent.service.log")}`.split("\n");
 
-/** Waits until the journal of every watched agent says, `times` more times than now, that no plan came, and why. */
-async function asksInVain(why: RegExp, times: number): Promise<void> {
+/** Waits until the journals of some agents say, `times` more times than now, that no plan came, and why. */
+async function asksInVain(names: readonly string[], why: RegExp, times: number): Promise<void> {
   const failures = async (name: string) =>
     (await journal(name)).filter((line) => line.includes("The plan could not be fetched") && why.test(line)).length;
-  const before = await Promise.all(watched.map(failures));
+  const before = await Promise.all(names.map(failures));
   await until(
-    `every agent to ask in vain ${times} times (${why})`,
-    async () => (await Promise.all(watched.map(failures))).every((count, at) => count >= before[at]! + times),
+    `${names} to ask in vain ${times} times (${why})`,
+    async () => (await Promise.all(names.map(failures))).every((count, at) => count >= before[at]! + times),
     { deadlineMs: 150_000, everyMs: 500 },
   );
 }
@@ -172,7 +172,7 @@ test("a controller that starts on an empty database makes no agent remove anythi
   expect(before[0]!.ipvs).toContain("-A -t 10.2.0.121:80");
   const { agentPort } = await anotherController(await makeDatabase("trigon_empty"));
   const back = await leadAgentsTo(agentPort);
-  await asksInVain(/certificate|signature|issuer/i, 3);
+  await asksInVain(watched, /certificate|signature|issuer/i, 3);
   expect(await kernels()).toEqual(before);
   expect(await fetchAnswers(world.lab.host("client"), "10.2.0.121:80", { count: 2 })).toHaveLength(2);
   await back();
@@ -214,7 +214,8 @@ test("a controller on an older database removes nothing and only observes, until
   expect(fleet.highestReported).toBeGreaterThan(fleet.sequence - 5);
   const refused = await restored.api.send("POST", "/api/v1/virtual-services", dr("not-now", "10.2.0.124", "10.2.0.21"));
   expect(refused).toMatchObject({ status: 409, body: { code: "fleet.observeOnly" } });
-  await asksInVain(/restored database/, 3);
+  // Only these have seen a generation that the older database does not know.
+  await asksInVain(["dir1", "rs1"], /restored database/, 3);
   expect(await kernels()).toEqual(before);
 
   // The operator takes the older database as the truth: the newer service goes, the older one stays.
