@@ -162,7 +162,7 @@ test("two controllers on one database: a change by way of one is carried out by 
   expect(listenerPid(agentPort)).not.toBe(pid);
   await inSync(other, id);
   await deleteAllServices(other);
-}, 240_000);
+}, 600_000);
 
 test("a controller that starts on an empty database makes no agent remove anything", async () => {
   const { api } = world;
@@ -177,7 +177,7 @@ test("a controller that starts on an empty database makes no agent remove anythi
   await back();
   await allConnected(api);
   await deleteAllServices(api);
-}, 300_000);
+}, 600_000);
 
 test("a controller on an older database removes nothing and only observes, until an operator confirms it", async () => {
   const { api, lab, databaseUrl } = world;
@@ -203,6 +203,7 @@ test("a controller on an older database removes nothing and only observes, until
   const restored = await anotherController(older, sharedSecret());
   // Only these have seen a generation that the older database does not know.
   const refusals = asksInVain(["dir1", "rs1"], /observe-only mode until an operator confirms/, 1);
+  refusals.catch(() => undefined); // awaited below, unless something else fails first
   const back = await leadAgentsTo(restored.agentPort);
   const fleet = await until(
     "the restored controller to say that it only observes",
@@ -240,7 +241,7 @@ test("a controller on an older database removes nothing and only observes, until
   await inSync(api, newer.id, 120_000);
   expect(await ipvsTable(lab.host("dir1"))).toContain("-A -t 10.2.0.123:80");
   await deleteAllServices(api);
-}, 420_000);
+}, 600_000);
 
 test("the VIPs move from one director to the other: at no time do two answer for them", async () => {
   const { api, lab } = world;
@@ -294,4 +295,4 @@ test("the VIPs move from one director to the other: at no time do two answer for
     expect(await ipvsTable(from)).not.toContain(vip);
     expect(await arpHolders(router, "eth1", vip)).toEqual([to.mac("eth0")]);
   }
-}, 240_000);
+}, 600_000);

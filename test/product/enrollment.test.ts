@@ -143,7 +143,7 @@ test("the line checks before it changes anything, joins without a service when a
   });
   await stranger.sh("trigon-agent uninstall");
   expect(await api.call<NodeView>("GET", `/nodes/${node.nodeId}`)).toMatchObject({ state: "active" });
-}, 300_000);
+}, 600_000);
 
 test("a revoked node is refused, and its traffic goes on", async () => {
   const { api, lab, agentUrl } = world;
@@ -188,7 +188,7 @@ test("a revoked node is refused, and its traffic goes on", async () => {
   expect([await ipvsTable(lab.host("dir1")), await rs3.sh("ip -4 -o addr show dev lo")]).toEqual(before);
   const answers = await fetchAnswers(lab.host("client"), `${vip}:80`, { count: 4 });
   expect(answers.map(({ server }) => server)).toEqual(["rs3", "rs3", "rs3", "rs3"]);
-}, 300_000);
+}, 600_000);
 
 let folder: string;
 beforeAll(() => {
