@@ -561,10 +561,11 @@ class Host:
         mount("tmpfs", root + "/tmp", "tmpfs", MS_NOSUID | MS_NODEV, "mode=1777")
         # The machine's home folder is no business of a lab host, and unreadable where the lab runs without root.
         mount(self.disk + "/home", root + "/root", None, MS_BIND)
-        for path in self.config["binds"]:
-            os.makedirs(root + path, exist_ok=True)
-            mount(path, root + path, None, MS_BIND | MS_REC)
-            mount(None, root + path, None, MS_BIND | MS_REMOUNT | MS_RDONLY)
+        for number, path in enumerate(self.config["binds"]):
+            layer = "%s/layer%d" % (self.disk, number)
+            for folder in (root + path, layer + "/upper", layer + "/work"):
+                os.makedirs(folder, exist_ok=True)
+            mount("overlay", root + path, "overlay", 0, "lowerdir=%s,upperdir=%s/upper,workdir=%s/work" % (path, layer, layer))
         base = self.config.get("moduleBase")
         if base:
             release = "/lib/modules/" + os.uname().release
