@@ -81,7 +81,11 @@ async function makeDatabase(name: string, from?: string): Promise<string> {
 async function leadAgentsTo(port: number): Promise<() => Promise<void>> {
   const agentPort = portOf(world.agentUrl);
   const { labState } = inject("world");
-  const usual = readdirSync(labState).find((name) => new RegExp(`^forward-${agentPort}-\\d+\\.sock$`).test(name));
+  // The relay that the lab's starter holds; those of ended or of this process are not it.
+  const usual = readdirSync(labState).find((name) => {
+    const owner = new RegExp(`^forward-${agentPort}-(\\d+)\\.sock$`).exec(name)?.[1];
+    return owner !== undefined && Number(owner) !== process.pid && existsSync(`/proc/${owner}`);
+  });
   if (!usual) throw new Error("the lab forwards no agent port");
   const lab = await Lab.attach(labState); // never detached: that would close the way for all
   await lab.forward(agentPort, { port });
