@@ -206,7 +206,7 @@ test("a controller on an older database removes nothing and only observes, until
 
   const restored = await anotherController(older, sharedSecret());
   // Only these have seen a generation that the older database does not know.
-  const refusals = asksInVain(["dir1", "rs1"], /observe-only mode until an operator confirms/, 1);
+  const refusals = asksInVain(["dir1", "rs1"], /restored database|observe-only mode until an operator confirms/, 1);
   refusals.catch(() => undefined); // awaited below, unless something else fails first
   const back = await leadAgentsTo(restored.agentPort);
   const fleet = await until(
