@@ -75,6 +75,7 @@ export function gateView({ state, live }: ViewSources, gate: StoredGate): GateVi
     realServerId: gate.realServerId,
     rip: endpoint?.rip ?? "",
     port: endpoint?.ripPort ?? 0,
+    nodeId: endpoint?.nodeId ?? null,
     directorNodeId: gate.directorNodeId,
     state: gate.state,
     reason: gateReason(gate, state.index, (nodeId) => live.report(nodeId)),

@@ -15,6 +15,8 @@ export const GateView = z.object({
   realServerId: z.string(),
   rip: z.string(),
   port: z.int(),
+  /** The enrolled node that owns the RIP; null for an unmanaged real server. */
+  nodeId: z.string().nullable(),
   directorNodeId: z.string(),
   state: z.enum(["waiting", "open", "releasing"]),
   /** Why it is not open, in one sentence; null when it is. */

@@ -86,6 +86,8 @@ function RealServers({ view, counters }: { view: VirtualServiceView; counters: S
   const t = useTranslations("service");
   const byId = new Map(counters?.realServers.map((one) => [one.realServerId, one]));
   const nodeNames = new Map(view.status.parts.map(({ nodeId, nodeName }) => [nodeId, nodeName]));
+  // The spec names a node only when somebody chose it; the gate knows who owns the RIP.
+  const owners = new Map(view.status.gates.map(({ realServerId, nodeId }) => [realServerId, nodeId]));
   const columns: Column<RealServer>[] = [
     {
       id: "rip",
@@ -94,13 +96,7 @@ function RealServers({ view, counters }: { view: VirtualServiceView; counters: S
       cell: (row) => (
         <span className="inline-flex flex-col">
           <span className="font-mono text-[0.8125rem]">{endpoint(row.rip, row.port ?? view.port)}</span>
-          {row.nodeId ? (
-            <TextLink href={`/nodes/${row.nodeId}`} className="text-xs">
-              {nodeNames.get(row.nodeId) ?? t("itsNode")}
-            </TextLink>
-          ) : (
-            <span className="text-soft text-xs">{t("unmanaged")}</span>
-          )}
+          <OwnerOf nodeId={owners.get(row.id) ?? row.nodeId} names={nodeNames} />
         </span>
       ),
     },
@@ -162,6 +158,16 @@ function RealServers({ view, counters }: { view: VirtualServiceView; counters: S
 const gateOrder = { waiting: 0, releasing: 1, open: 2 } as const;
 
 /** Of a real server's gates, one a director, the one that is furthest from open. */
+function OwnerOf({ nodeId, names }: { nodeId: string | null; names: ReadonlyMap<string, string> }) {
+  const t = useTranslations("service");
+  if (!nodeId) return <span className="text-soft text-xs">{t("unmanaged")}</span>;
+  return (
+    <TextLink href={`/nodes/${nodeId}`} className="text-xs">
+      {names.get(nodeId) ?? t("itsNode")}
+    </TextLink>
+  );
+}
+
 function worstGate(gates: readonly GateView[], realServerId: string): GateView | undefined {
   return gates.filter((gate) => gate.realServerId === realServerId).sort((a, b) => gateOrder[a.state] - gateOrder[b.state])[0];
 }
