@@ -1,4 +1,5 @@
 export * from "./address.ts";
+export * from "./effective-weight.ts";
 export * from "./errors.ts";
 export * from "./facts.ts";
 export * from "./ids.ts";

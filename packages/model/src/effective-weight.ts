@@ -1,0 +1,32 @@
+import { z } from "zod";
+
+/**
+ * What an operator wants of a real server in a service. `draining`: no new connections, held ones go on. `maintenance`: drained, then taken
+ * out (whoever knows that it is drained says `disabled` here). `disabled`: not in the table.
+ */
+export const AdminState = z.enum(["active", "draining", "maintenance", "disabled"]);
+export type AdminState = z.infer<typeof AdminState>;
+
+/** What health checks say of an endpoint. `checking`: no verdict yet, which serves: nobody is taken out on no evidence. */
+export const HealthVerdict = z.enum(["up", "down", "checking"]);
+export type HealthVerdict = z.infer<typeof HealthVerdict>;
+
+/** What becomes of a real server that fails: `inhibit` keeps it at weight 0, so that its held connections go on; `remove` takes it out. */
+export const OnFailure = z.enum(["inhibit", "remove"]);
+export type OnFailure = z.infer<typeof OnFailure>;
+
+/** The three facts of a real server in a service, and what failure means there. */
+export interface WeightFacts {
+  adminState: AdminState;
+  verdict: HealthVerdict;
+  /** As the operator asked for. */
+  weight: number;
+  onFailure: OnFailure;
+}
+
+/** What the kernel shall hold of a real server: the only place where admin state, health and desired weight meet. */
+export function effectiveWeight({ adminState, verdict, weight, onFailure }: WeightFacts): { weight: number } | "absent" {
+  if (adminState === "disabled") return "absent";
+  if (verdict === "down") return onFailure === "remove" ? "absent" : { weight: 0 };
+  return { weight: adminState === "active" ? weight : 0 };
+}
