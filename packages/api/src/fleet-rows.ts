@@ -1,5 +1,5 @@
 import { Prisma, type Transaction } from "@trigon/db";
-import type { Facts, NodeRole, NodeState, VirtualServiceSpec } from "@trigon/model";
+import { type Facts, HealthSpec, type NodeRole, type NodeState, type VirtualServiceSpec } from "@trigon/model";
 import type { Gate } from "@trigon/planner";
 import type { z } from "zod";
 
@@ -116,7 +116,7 @@ function serviceOf(row: Raw): StoredService {
   const realServers = (row.realServers as Raw[]).map(({ serviceId: _serviceId, position: _position, ...spec }) => spec);
   return {
     id: row.id as string,
-    spec: { ...(row.spec as StoredSpec), realServers: realServers as StoredSpec["realServers"] },
+    spec: specOf(row.spec as StoredSpec, realServers as StoredSpec["realServers"]),
     revision: row.revision as number,
     sequence: row.sequence as number,
     createdAt: date(row.createdAt),
@@ -124,6 +124,11 @@ function serviceOf(row: Raw): StoredService {
     deletedAt: dateOrNull(row.deletedAt),
     gates: (row.gates as Raw[]).map((gate) => ({ ...(gate as unknown as StoredGate), since: date(gate.since) })),
   };
+}
+
+/** A spec as it was stored, with what was not there yet when it was. */
+function specOf(spec: StoredSpec, realServers: StoredSpec["realServers"]): StoredSpec {
+  return { ...spec, health: HealthSpec.parse(spec.health ?? {}), realServers };
 }
 
 /** The spec's own row and those of its real servers. */

@@ -22,7 +22,7 @@ import type {
 } from "@trigon/model";
 import type { z } from "zod";
 import type { Call } from "./actor.ts";
-import type { FleetView, Invalidation, ListInput, Page, Revision, VirtualServiceWritten } from "./shapes.ts";
+import type { FleetView, Invalidation, ListInput, Page, Revision, VirtualServicePatch, VirtualServiceWritten } from "./shapes.ts";
 
 /** The use cases behind the routers. Every write is one transaction: sequence, validate, write, change and audit, NOTIFY. */
 export interface Services {
@@ -34,7 +34,7 @@ export interface Services {
     replace(call: Call, id: string, revision: Revision, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
     /** Creates the service of this name, or replaces it; without a revision whatever is there. */
     putByName(call: Call, name: string, revision: Revision, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
-    patch(call: Call, id: string, revision: Revision, patch: Partial<VirtualServiceSpec>): Promise<VirtualServiceWritten>;
+    patch(call: Call, id: string, revision: Revision, patch: VirtualServicePatch): Promise<VirtualServiceWritten>;
     delete(call: Call, id: string, revision: Revision): Promise<void>;
     /** Checks a spec without writing it. `id` when it is an edit of an existing service. */
     validate(spec: unknown, id: string | undefined): Promise<{ errors: FieldError[]; lint: LintFinding[] }>;

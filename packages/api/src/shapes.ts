@@ -7,6 +7,7 @@ import {
   EnrollmentTokenCreated,
   EnrollmentTokenView,
   GateView,
+  HealthSpec,
   Id,
   LintFinding,
   NodeView,
@@ -39,10 +40,20 @@ export const ById = z.strictObject({ id: Id });
 export const Revision = z.union([z.int(), z.literal("*")]).optional();
 export type Revision = z.infer<typeof Revision>;
 
-/** RFC 7396 merge patch of a virtual service: fields left out stay; `realServers` is replaced whole. No defaults are filled in. */
-export const VirtualServicePatch = z.strictObject(
-  Object.fromEntries(Object.entries(VirtualServiceSpec.shape).map(([key, schema]) => [key, withoutDefault(schema).optional()])),
-) as z.ZodType<Partial<VirtualServiceSpec>>;
+/**
+ * RFC 7396 merge patch of a virtual service: fields left out stay, those of `health` too; `realServers` and a check are replaced whole. No
+ * defaults are filled in.
+ */
+export const VirtualServicePatch = z.strictObject({
+  ...allOptional(VirtualServiceSpec.shape),
+  health: z.strictObject(allOptional(HealthSpec.shape)).optional(),
+}) as unknown as z.ZodType<Partial<Omit<VirtualServiceSpec, "health">> & { health?: Partial<HealthSpec> }>;
+
+export type VirtualServicePatch = z.infer<typeof VirtualServicePatch>;
+
+function allOptional(shape: Record<string, z.ZodType>): Record<string, z.ZodType> {
+  return Object.fromEntries(Object.entries(shape).map(([key, schema]) => [key, withoutDefault(schema).optional()]));
+}
 
 function withoutDefault(schema: z.ZodType): z.ZodType {
   return schema instanceof z.ZodDefault ? (schema.unwrap() as z.ZodType) : schema;

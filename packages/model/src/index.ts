@@ -2,6 +2,7 @@ export * from "./address.ts";
 export * from "./effective-weight.ts";
 export * from "./errors.ts";
 export * from "./facts.ts";
+export * from "./health.ts";
 export * from "./ids.ts";
 export * from "./parse-fragment.ts";
 export * from "./plan.ts";

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import { isDottedQuad } from "./address.ts";
+import { PlannedHealth } from "./health.ts";
 import { type DirectorServiceFragment, Fragment, type PlannedDestination } from "./plan.ts";
 import { Encapsulation, Forwarding, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
 
@@ -40,6 +41,7 @@ function isPlainDirectorService(raw: unknown): raw is DirectorServiceFragment {
     encapsulations.has(fragment.encapsulation) &&
     snatSources.has(fragment.snatSource) &&
     typeof fragment.notrack === "boolean" &&
+    (fragment.health === undefined || PlannedHealth.safeParse(fragment.health).success) &&
     Array.isArray(fragment.destinations) &&
     fragment.destinations.every(isPlainDestination)
   );

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { IpAddress } from "./address.ts";
+import { PlannedHealth } from "./health.ts";
 import { Encapsulation, Forwarding, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
 
 const Port = z.int().min(0).max(65535);
@@ -36,6 +37,8 @@ export const DirectorServiceFragment = z.object({
   snatSource: SnatSource,
   /** DR and Tunnel services of a director that also does full NAT must not be tracked (its conntrack sees only half of them). */
   notrack: z.boolean(),
+  /** Left out: nobody checks, and every destination serves. */
+  health: PlannedHealth.optional(),
   destinations: z.array(PlannedDestination),
 });
 export type DirectorServiceFragment = z.infer<typeof DirectorServiceFragment>;

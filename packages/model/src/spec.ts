@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { IpAddress } from "./address.ts";
+import { HealthSpec } from "./health.ts";
 import { Id } from "./ids.ts";
 import { Encapsulation, Forwarding, NodeRole, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
 
@@ -53,6 +54,7 @@ export const VirtualServiceSpec = z.strictObject({
     .nullable()
     .default(null),
   onePacket: z.boolean().default(false),
+  health: HealthSpec.default(() => HealthSpec.parse({})),
   realServers: z.array(RealServerSpec).max(1000).default([]),
 });
 export type VirtualServiceSpec = z.infer<typeof VirtualServiceSpec>;

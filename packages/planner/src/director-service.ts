@@ -11,10 +11,12 @@ import {
   protocolNumber,
   type Resource,
   resourceKey,
+  type ServiceHealth,
   unreachable,
 } from "@trigon/model";
 import { interfaceToward } from "./network.ts";
 import { filterRule, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
+import { possibleDestinations, servingDestinations } from "./serving.ts";
 
 /** Kept on every director: a removed real server resets its clients instead of hanging them, and quiescing holds for pinned clients too. */
 const baseline: readonly Resource[] = [
@@ -24,10 +26,12 @@ const baseline: readonly Resource[] = [
   sysctlIfPresent("net/ipv4/vs/conn_reuse_mode", "1"),
 ];
 
-/** A director's side of one virtual service, without its VIP. Pure: same fragment and facts, same resources. */
-export function directorService(fragment: DirectorServiceFragment, facts: Facts): Resource[] {
+/** A director's side of one virtual service, without its VIP. Pure: same fragment, facts and health, same resources. */
+export function directorService(planned: DirectorServiceFragment, facts: Facts, health?: ServiceHealth): Resource[] {
+  const fragment = { ...planned, destinations: possibleDestinations(planned) };
   const service = ipvsService(fragment);
-  const destinations = fragment.destinations.map((destination) => ipvsDestination(fragment, service.key, destination));
+  const serving = servingDestinations(planned, health);
+  const destinations = serving.map((destination) => ipvsDestination(fragment, service.key, destination));
   return [
     ...baseline,
     module(`ip_vs_${fragment.scheduler}`),

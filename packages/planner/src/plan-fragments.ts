@@ -1,9 +1,11 @@
 import {
   type DirectorServiceFragment,
   type DirectorVipFragment,
+  defaultCheck,
   type Fragment,
   fragmentId,
   type PlannedDirector,
+  type Protocol,
   type RealServerFragment,
 } from "@trigon/model";
 import { holdsVip, sameEndpoint } from "./endpoints.ts";
@@ -129,10 +131,20 @@ function directorFragments(input: ServicePlanInput, director: FleetNode): Fragme
       encapsulation: front.encapsulation ?? spec.encapsulation,
       snatSource: spec.snatSource,
       notrack: groupHasFullNat && (spec.forwarding === "dr" || spec.forwarding === "tun"),
+      ...healthOf(spec, front),
       destinations: destinations.toSorted((a, b) => compare(a.realServerId, b.realServerId)),
     } as const satisfies Omit<DirectorServiceFragment, "hash" | "generation">;
     return stamp(content, service.sequence);
   });
+}
+
+/** Health with its defaults spelled out; nothing when there is nothing to check and nobody to jump in. */
+function healthOf({ health, forwarding }: FleetService["spec"], front: { protocol: Protocol; port: number }) {
+  const check = health.check ?? defaultCheck(front.protocol);
+  const { sorryServer: sorry } = health;
+  if (check.kind === "none" && sorry === null) return {};
+  const sorryServer = sorry && { rip: sorry.rip, port: sorry.port ?? front.port, forwarding: sorry.forwarding ?? forwarding };
+  return { health: { ...health, check, sorryServer } };
 }
 
 interface Served {

@@ -1,13 +1,16 @@
-import { type Facts, type Fragment, type Resource, unreachable } from "@trigon/model";
+import { type Facts, type Fragment, type Resource, type ServiceHealth, unreachable } from "@trigon/model";
 import { directorService } from "./director-service.ts";
 import { directorVip } from "./director-vip.ts";
 import { realServer } from "./real-server.ts";
 
-/** What one fragment means on this node, here and now. Pure. Throws `ResolveError` when the node cannot carry it out. */
-export function resolveFragment(fragment: Fragment, facts: Facts): Resource[] {
+/**
+ * What one fragment means on this node, here and now. Pure. Throws `ResolveError` when the node cannot carry it out. `health` is what checks
+ * mean for a director's service; left out, every real server is well.
+ */
+export function resolveFragment(fragment: Fragment, facts: Facts, health?: ServiceHealth): Resource[] {
   switch (fragment.kind) {
     case "director.service":
-      return directorService(fragment, facts);
+      return directorService(fragment, facts, health);
     case "director.vip":
       return directorVip(fragment, facts);
     case "realServer.serve":

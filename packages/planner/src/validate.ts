@@ -26,6 +26,7 @@ export function validateService(input: Spec, context: ValidationContext): FieldE
     ...checkVip(input, context),
     ...checkScheduling(input),
     ...checkRealServers(input, context),
+    ...checkHealth(input),
   ];
 }
 
@@ -114,6 +115,41 @@ function checkScheduling(input: Spec): FieldError[] {
   if (persistence && familyOf(vip) === 4 && persistence.granularity > 32) {
     const detail = `A prefix of an IPv4 address has at most 32 bits, not ${persistence.granularity}.`;
     errors.push(error("/persistence/granularity", "persistence.granularity", detail, { granularity: persistence.granularity }));
+  }
+  return errors;
+}
+
+function checkHealth({ health, vip, realServers, port }: Spec): FieldError[] {
+  const errors: FieldError[] = [];
+  const { check, quorum, sorryServer } = health;
+  const wrong = (field: string, code: string, detail: string, meta?: FieldError["meta"]) =>
+    errors.push(error(`/health/${field}`, code, detail, meta));
+  if (check !== null && check.kind !== "none") {
+    const { intervalMs, timeoutMs, fastIntervalMs } = check;
+    if (timeoutMs > intervalMs)
+      wrong("check/timeoutMs", "health.timeout", "A probe must be over before the next one: at most the interval.", {
+        intervalMs,
+      });
+    if (fastIntervalMs > intervalMs)
+      wrong("check/fastIntervalMs", "health.fastInterval", "The interval while changing is at most the usual one.", {
+        intervalMs,
+      });
+  }
+  if (check?.kind === "udp" && check.encoding === "hex") {
+    for (const field of ["payload", "reply"] as const)
+      if (check[field] !== null && !/^([0-9a-f]{2})+$/i.test(check[field]))
+        wrong(`check/${field}`, "health.hex", "Hexadecimal digits in pairs are wanted here.");
+  }
+  if (quorum.up < quorum.down)
+    wrong("quorum/up", "health.quorum", "It takes at least as many to be enough again as to stay enough.", { down: quorum.down });
+  if (sorryServer) {
+    const { rip } = sorryServer;
+    const taken = realServers.some((server) => server.rip === rip && (server.port ?? port) === (sorryServer.port ?? port));
+    if (taken) wrong("sorryServer/rip", "health.sorryIsRealServer", `${rip} is a real server of this service.`, { rip });
+    if (familyOf(rip) !== familyOf(vip))
+      wrong("sorryServer/rip", "realServer.familyMismatch", `${rip} and the VIP ${vip} are of different address families.`, {
+        rip,
+      });
   }
   return errors;
 }

@@ -124,7 +124,8 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
         async (draft) => {
           const service = draft.state.service(id);
           checkRevision(service.revision, revision);
-          await put(draft, service, parseOrThrow(VirtualServiceSpec, { ...service.spec, ...patch }));
+          const health = { ...service.spec.health, ...patch.health };
+          await put(draft, service, parseOrThrow(VirtualServiceSpec, { ...service.spec, ...patch, health }));
         },
         { isOptional: true },
       );

@@ -1,8 +1,9 @@
-import type { VirtualServiceInput, VirtualServiceView } from "@trigon/model";
+import { HealthSpec, type VirtualServiceInput, type VirtualServiceView } from "@trigon/model";
 
 /** What the form edits: every field written out. Boxes that take numbers may hold null or text until the schema has spoken. */
-export type ServiceValues = Required<Omit<VirtualServiceInput, "directorGroupId" | "realServers">> & {
+export type ServiceValues = Required<Omit<VirtualServiceInput, "directorGroupId" | "health" | "realServers">> & {
   directorGroupId?: string;
+  health: HealthSpec;
   realServers: RealServerValues[];
 };
 export type RealServerValues = Required<Omit<NonNullable<VirtualServiceInput["realServers"]>[number], "id">> & { id?: string };
@@ -23,6 +24,7 @@ export function emptyService(): ServiceValues {
     schedulerFlags: [],
     persistence: null,
     onePacket: false,
+    health: HealthSpec.parse({}),
     realServers: [emptyRealServer()],
   };
 }

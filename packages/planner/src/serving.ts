@@ -1,0 +1,40 @@
+import {
+  type DirectorServiceFragment,
+  effectiveWeight,
+  type OnFailure,
+  type PlannedDestination,
+  type ServiceHealth,
+  verdictIn,
+} from "@trigon/model";
+
+/** Names the sorry server where a real server's id is wanted. */
+export const sorryServerId = "sorry";
+
+/** The destinations that a service shall have in the kernel now, with their effective weights. Pure. */
+export function servingDestinations(fragment: DirectorServiceFragment, health?: ServiceHealth): PlannedDestination[] {
+  const onFailure = onFailureOf(fragment);
+  const serving = fragment.destinations.flatMap((destination): PlannedDestination[] => {
+    const { realServerId, weight } = destination;
+    const verdict = verdictIn(health, realServerId);
+    const effective = effectiveWeight({ adminState: "active", verdict, weight, onFailure });
+    if (effective === "absent") return [];
+    return effective.weight === weight ? [destination] : [{ ...destination, weight: effective.weight }];
+  });
+  return health?.mode === "sorry" ? [...serving, ...sorryDestinations(fragment)] : serving;
+}
+
+/** Every destination that a service may have: what else a director holds for it must not come and go with health. */
+export function possibleDestinations(fragment: DirectorServiceFragment): PlannedDestination[] {
+  return [...fragment.destinations, ...sorryDestinations(fragment)];
+}
+
+/** sh and mh refuse the clients of a destination at weight 0 unless they may fall back: there a failed one is taken out. */
+function onFailureOf({ health, scheduler, schedulerFlags }: DirectorServiceFragment): OnFailure {
+  const isHashed = scheduler === "sh" || scheduler === "mh";
+  return isHashed && !schedulerFlags.includes("fallback") ? "remove" : (health?.onFailure ?? "inhibit");
+}
+
+function sorryDestinations({ health }: DirectorServiceFragment): PlannedDestination[] {
+  const sorry = health?.sorryServer;
+  return sorry ? [{ realServerId: sorryServerId, ...sorry, weight: 1, upperThreshold: 0, lowerThreshold: 0 }] : [];
+}
