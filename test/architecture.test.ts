@@ -7,6 +7,7 @@ const packages: Record<string, { own: string[]; thirdParty: string[] | "any"; no
   "packages/model": { own: [], thirdParty: ["zod", "ipaddr.js"], node: false },
   "packages/planner": { own: ["model"], thirdParty: ["zod"], node: false },
   "packages/reconciler": { own: ["model"], thirdParty: [], node: false },
+  "packages/health": { own: ["model"], thirdParty: [], node: true },
   "packages/netlink": { own: [], thirdParty: ["netlink"], node: true },
   "packages/kernel": { own: ["model", "reconciler", "netlink"], thirdParty: [], node: true },
   "packages/db": { own: ["model"], thirdParty: "any", node: true },
@@ -15,7 +16,7 @@ const packages: Record<string, { own: string[]; thirdParty: string[] | "any"; no
   "packages/lab": { own: ["model"], thirdParty: ["zod", "tsx"], node: true },
   "apps/controller": { own: ["model", "api", "db"], thirdParty: "any", node: true },
   "apps/web": { own: ["model", "planner", "ui", "api"], thirdParty: "any", node: true },
-  "apps/agent": { own: ["model", "planner", "reconciler", "kernel"], thirdParty: "any", node: true },
+  "apps/agent": { own: ["model", "planner", "reconciler", "kernel", "health"], thirdParty: "any", node: true },
 };
 /** Packages that one place alone may import. */
 const exclusive: Record<string, string> = {

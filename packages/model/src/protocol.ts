@@ -1,5 +1,7 @@
 import { z } from "zod";
+import { HealthVerdict } from "./effective-weight.ts";
 import { Facts } from "./facts.ts";
+import { HealthMode } from "./health.ts";
 
 /** The agent protocol's version. The controller speaks this one and the one before. */
 export const agentProtocol = 1;
@@ -28,6 +30,7 @@ export const AgentEvent = z.object({
     "plan.conflict",
     "action.failed",
     "agent.started",
+    "health.changed",
   ]),
   key: z.string().nullable(),
   message: z.string(),
@@ -73,6 +76,26 @@ export type ServiceCounters = z.infer<typeof ServiceCounters>;
 export const ReplyCounters = z.object({ serviceId: z.string(), packets: z.number(), bytes: z.number() });
 export type ReplyCounters = z.infer<typeof ReplyCounters>;
 
+/** What a director's checks say of one real server in a service. */
+export const RealServerHealth = z.object({
+  realServerId: z.string(),
+  verdict: HealthVerdict,
+  /** Whether checks keep it out of service now: one that failed may serve all the same (fail-open, the cap). */
+  isOut: z.boolean(),
+  /** Of the last probe, when it failed: a closed code and a sentence. */
+  reason: z.string().nullable(),
+  message: z.string().nullable(),
+  /** Of the last probe that passed. */
+  latencyMs: z.number().nullable(),
+  /** When the verdict came to be. */
+  since: z.iso.datetime(),
+});
+export type RealServerHealth = z.infer<typeof RealServerHealth>;
+
+/** `fragmentId` is that of the director's fragment. */
+export const HealthReport = z.object({ fragmentId: z.string(), mode: HealthMode, realServers: z.array(RealServerHealth) });
+export type HealthReport = z.infer<typeof HealthReport>;
+
 /** Reports are ordered by (bootId, runId, pass): `runId` starts with the agent's start time, `pass` counts up within a run. */
 export const AgentReport = z.object({
   protocol: z.int(),
@@ -91,6 +114,8 @@ export const AgentReport = z.object({
   fragments: z.array(FragmentState),
   gone: z.array(z.string()),
   table: z.object({ rows: z.array(TableRow), total: z.int() }).optional(),
+  /** Services whose health reads differently since the last accepted report; all of them when `full`. */
+  health: z.array(HealthReport).optional(),
   events: z.array(AgentEvent),
 });
 export type AgentReport = z.infer<typeof AgentReport>;

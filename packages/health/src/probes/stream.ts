@@ -1,0 +1,62 @@
+import { connect, type Socket } from "node:net";
+import { connect as connectTls, type TLSSocket } from "node:tls";
+import type { ActiveCheck } from "@trigon/model";
+import { fail, type Probe, type ProbeResult, type Target } from "../probe.ts";
+import { attempt, resultOf } from "./attempt.ts";
+
+type TlsCheck = Extract<ActiveCheck, { kind: "tls" | "https" }>;
+export interface StreamHandlers {
+  onReady(socket: Socket): void;
+  onFail(result: ProbeResult): void;
+}
+
+/** Opens a TCP connection. Its errors are reported until it is destroyed, also after it was ready. */
+export function openTcp({ rip, port }: Target, { onReady, onFail }: StreamHandlers): Socket {
+  const socket = connect({ host: rip, port, noDelay: true });
+  socket.once("connect", () => onReady(socket));
+  socket.on("error", (error) => onFail(resultOf(error)));
+  socket.on("close", () => onFail(fail("closed", "The connection was closed before an answer")));
+  return socket;
+}
+
+/** Opens a TLS connection; it is ready once the handshake is done and, where wished, the certificate found good. */
+export function openTls({ rip, port }: Target, check: TlsCheck, { onReady, onFail }: StreamHandlers): Socket {
+  const socket: TLSSocket = connectTls({
+    host: rip,
+    port,
+    rejectUnauthorized: false, // judged below, so that a bad certificate is told from a failed handshake
+    ...(check.sni === null ? {} : { servername: check.sni }),
+    ...(check.ca === null ? {} : { ca: check.ca }),
+  });
+  let isConnected = false;
+  socket.once("connect", () => {
+    isConnected = true;
+  });
+  socket.once("secureConnect", () => {
+    if (!check.verify || socket.authorized) return onReady(socket);
+    const reason = socket.authorizationError as Error | string | null;
+    const text = reason instanceof Error ? reason.message : String(reason);
+    onFail(fail("certificate", `The certificate is not valid: ${text}`));
+  });
+  socket.on("error", (error: NodeJS.ErrnoException) => {
+    const plain = resultOf(error);
+    const isHandshake = isConnected && plain.outcome === "fail" && plain.reason === "protocol";
+    onFail(isHandshake ? fail("tls", `The TLS handshake failed: ${error.message}`) : plain);
+  });
+  socket.on("close", () => onFail(fail("closed", "The connection was closed before an answer")));
+  return socket;
+}
+
+/** Passes when the connection comes about. */
+export const probeTcp: Probe = (target, { timeoutMs }) =>
+  attempt(timeoutMs, (settle, passed) => {
+    const socket = openTcp(target, { onReady: passed, onFail: settle });
+    return () => socket.destroy();
+  });
+
+/** Passes when the TLS handshake ends well. */
+export const probeTls = (target: Target, check: TlsCheck): Promise<ProbeResult> =>
+  attempt(check.timeoutMs, (settle, passed) => {
+    const socket = openTls(target, check, { onReady: passed, onFail: settle });
+    return () => socket.destroy();
+  });
