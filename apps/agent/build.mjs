@@ -1,11 +1,11 @@
 #!/usr/bin/env node
 /**
- * Builds the agent into `dist/`: one JavaScript file, npm netlink's prebuilt addons beside it, a launcher, and the archive that the
+ * Builds the agent into `dist/`: one JavaScript file with its code cache, npm netlink's prebuilt addons beside it, a launcher, and the archive that the
  * enrollment script installs. Besides Node itself it needs nothing of the target.
  */
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -39,29 +39,25 @@ const oneLocale = {
   },
 };
 
-/** CommonJS dependencies expect these names, which an ES module does not have. */
-const commonJsNames = [
-  'import{createRequire as __createRequire}from"node:module"',
-  'import{fileURLToPath as __fileURLToPath}from"node:url"',
-  'import{dirname as __pathDirname}from"node:path"',
-  "const require=__createRequire(import.meta.url),__filename=__fileURLToPath(import.meta.url),__dirname=__pathDirname(__filename)",
-].join(";");
-
 // Files are overwritten in place, not removed first: a running lab sees this folder, and loses sight of one that is made anew.
 mkdirSync(join(root, "lib"), { recursive: true });
 mkdirSync(join(root, "bin"), { recursive: true });
 
+const bundle = join(root, "lib/agent.cjs");
+const read = (path) => (existsSync(path) ? readFileSync(path, "utf8") : "");
+const before = read(bundle);
 await build({
   entryPoints: [join(here, "src/main.ts")],
-  outfile: join(root, "lib/agent.mjs"),
+  outfile: bundle,
   bundle: true,
   platform: "node",
   target: "node20.19",
-  format: "esm",
+  format: "cjs", // the only format that a code cache can be kept of
   minify: true,
   keepNames: true,
   legalComments: "none",
-  banner: { js: `${commonJsNames};` },
+  // The agent needs npm netlink's raw socket only, a tenth of it.
+  alias: { netlink: "netlink/dist/raw.js" },
   define: { "process.env.TRIGON_AGENT_VERSION": JSON.stringify(version) },
   plugins: [netlinkPrebuilds, oneLocale],
   logLevel: "warning",
@@ -70,6 +66,13 @@ for (const architecture of architectures)
   cpSync(join(netlink, `prebuilds/linux-${architecture}`), join(root, `lib/prebuilds/linux-${architecture}`), {
     recursive: true,
   });
+copyFileSync(join(here, "src/start.cjs"), join(root, "lib/start.cjs"));
+rmSync(join(root, "lib/agent.mjs"), { force: true }); // of earlier versions
+// V8 knows a cache's source by its length only: one of another bundle must not stay. No two are made alike, so one that fits does.
+if (read(bundle) !== before) rmSync(join(root, "lib/agent.cache"), { force: true });
+execFileSync(process.execPath, [join(root, "lib/start.cjs"), "--version"], {
+  env: { ...process.env, TRIGON_WRITE_CODE_CACHE: "1" },
+});
 copyFileSync(join(here, "launcher.sh"), join(root, "bin/trigon-agent"));
 chmodSync(join(root, "bin/trigon-agent"), 0o755);
 const unit = join(here, "../../infra/install/trigon-agent.service");

@@ -11,4 +11,4 @@ else
   echo "trigon-agent: no Node runtime in $home/node and none on the PATH" >&2
   exit 127
 fi
-exec "$node" "$home/lib/agent.mjs" "$@"
+exec "$node" "$home/lib/start.cjs" "$@"

@@ -64,7 +64,7 @@ describe("a DR service from plan files", { timeout: 300_000 }, () => {
     const script = `set -e; box=$(mktemp -d /srv/box.XXXXXX); node=$(readlink -f "$(command -v node)")
       mkdir -p $box/opt/trigon/node/bin && cp -r /opt/trigon/lib $box/opt/trigon/ && cp "$node" $box/opt/trigon/node/bin/node
       for library in $(ldd "$node" | grep -o '/[^ ]*'); do mkdir -p $box/$(dirname $library); cp -L $library $box/$library; done
-      chroot $box /opt/trigon/node/bin/node /opt/trigon/lib/agent.mjs status; rm -r $box`;
+      chroot $box /opt/trigon/node/bin/node /opt/trigon/lib/start.cjs status; rm -r $box`;
     expect(await lab.host("rs1").sh(script)).toMatch(/^trigon-agent \d+\.\d+\.\d+, not running/);
   });
 

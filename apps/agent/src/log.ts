@@ -18,7 +18,7 @@ export function createLog(write: (line: string) => void = (line) => process.stdo
 
 export const silentLog: Log = { info() {}, warn() {}, error() {} };
 
-/** The message of anything thrown, with its cause's when it has one: undici hides the reason there. */
+/** The message of anything thrown, with its cause's when it has one. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const cause = error.cause instanceof Error ? error.cause : undefined;

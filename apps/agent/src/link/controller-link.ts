@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AgentCounters,
   type AgentReport,
@@ -7,7 +8,7 @@ import {
   ReportAnswer,
   StreamEvent,
 } from "@trigon/model";
-import { EventSource } from "eventsource";
+import { createParser } from "eventsource-parser";
 import { type Log, reasonOf } from "../log.ts";
 import { newKeyAndRequest } from "../state/csr.ts";
 import { type Identity, lifeOf, storeCredentials } from "../state/identity.ts";
@@ -48,8 +49,6 @@ export class ControllerLink {
   readonly #backoff: Backoff;
   readonly #stop = new AbortController();
   #identity: Identity;
-  #stream: EventSource | null = null;
-  #streamTimer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
   #renewTimer: NodeJS.Timeout | undefined;
   #fetching: Promise<void> | null = null;
@@ -77,7 +76,7 @@ export class ControllerLink {
   }
 
   start(): void {
-    this.#openStream();
+    void this.#follow();
     this.#armPolling();
     this.#armRenewal();
   }
@@ -85,10 +84,9 @@ export class ControllerLink {
   async stop(): Promise<void> {
     this.#stop.abort();
     this.#announce();
-    this.#stream?.close();
-    for (const timer of [this.#streamTimer, this.#pollTimer, this.#renewTimer]) clearTimeout(timer);
+    for (const timer of [this.#pollTimer, this.#renewTimer]) clearTimeout(timer);
     await this.#fetching?.catch(() => undefined);
-    await this.#client.close();
+    this.#client.close();
   }
 
   /** Throws when it could not be delivered. */
@@ -131,8 +129,8 @@ export class ControllerLink {
 
   async #takePlan(since: PlanPosition | null): Promise<"done" | "gap"> {
     const query = since ? `?since=${since.generation}&epoch=${since.epoch}` : "";
-    const text = await this.#client.text(this.#urlOf(`${agentPaths.plan}${query}`), { signal: this.#stop.signal });
-    return this.#handlers.onPlan(PlanEnvelope.parse(JSON.parse(text)), Buffer.from(text));
+    const json = await this.#client.bytes(this.#urlOf(`${agentPaths.plan}${query}`), { signal: this.#stop.signal });
+    return this.#handlers.onPlan(PlanEnvelope.parse(JSON.parse(json.toString())), json);
   }
 
   #json(path: string, body?: unknown): Promise<unknown> {
@@ -143,34 +141,42 @@ export class ControllerLink {
     return new URL(path, this.#identity.enrollment.agentUrl).href;
   }
 
-  #openStream(): void {
-    if (this.#stop.signal.aborted) return;
-    const url = new URL(agentPaths.stream, this.#identity.enrollment.agentUrl).href;
-    const stream = new EventSource(url, { fetch: (input, init) => this.#client.fetch(input.toString(), init as never) as never });
-    this.#stream = stream;
-    stream.addEventListener("open", () => {
-      this.#backoff.reset();
-      this.#streamOpen = true;
-      this.#streamTrouble = null;
-      this.#announce();
-      void this.fetchPlan();
-    });
-    for (const name of ["message", "plan", "hint"])
-      stream.addEventListener(name, (event: { data?: unknown }) => this.#onEvent(String(event.data)));
-    stream.addEventListener("error", (event: { code?: number; message?: string }) => {
-      // EventSource waits a fixed time and gives up for good on some answers: close it and come back in our own time.
-      stream.close();
-      if (this.#stream !== stream || this.#stop.signal.aborted) return;
-      this.#stream = null;
+  /** Opens the stream, and again each time it ends. */
+  async #follow(): Promise<void> {
+    while (!this.#stop.signal.aborted) {
+      const { trouble, isRefused } = await this.#listen();
+      if (this.#stop.signal.aborted) return;
       this.#streamOpen = false;
-      this.#streamTrouble = event.message ?? "The stream ended";
+      this.#streamTrouble = trouble;
       this.#announce();
-      // What a refusal means is in the body of a plan's answer, not in the stream's.
-      if (event.code === 403) void this.fetchPlan();
-      const refused = event.code === 403 || this.#refusal === "revoked";
-      const wait = refused ? this.#times.revokedMs * (0.5 + Math.random()) : this.#backoff.next();
-      this.#streamTimer = setTimeout(() => this.#openStream(), wait);
-    });
+      // What a refusal means is in the answer to the plan's request.
+      if (isRefused) void this.fetchPlan();
+      const isShutOut = isRefused || this.#refusal === "revoked";
+      const wait = isShutOut ? this.#times.revokedMs * (0.5 + Math.random()) : this.#backoff.next();
+      await sleep(wait, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+    }
+  }
+
+  /** Takes events in until the stream ends, and says why it did. */
+  async #listen(): Promise<{ trouble: string; isRefused: boolean }> {
+    const parser = createParser({ onEvent: ({ data }) => this.#onEvent(data) });
+    try {
+      for await (const text of this.#client.stream(this.#urlOf(agentPaths.stream), "text/event-stream", this.#stop.signal)) {
+        if (!this.#streamOpen) this.#onStreamOpen();
+        parser.feed(text);
+      }
+      return { trouble: "The stream ended", isRefused: false };
+    } catch (error) {
+      return { trouble: reasonOf(error), isRefused: error instanceof HttpError && error.status === 403 };
+    }
+  }
+
+  #onStreamOpen(): void {
+    this.#backoff.reset();
+    this.#streamOpen = true;
+    this.#streamTrouble = null;
+    this.#announce();
+    void this.fetchPlan();
   }
 
   #onEvent(data: string): void {

@@ -34,6 +34,6 @@ export async function enroll(options: EnrollOptions): Promise<{ identity: Identi
     storeIdentity(stateDirectory, identity);
     return { identity, fresh: true };
   } finally {
-    await client.close();
+    client.close();
   }
 }

@@ -145,6 +145,7 @@ beforeEach(async () => {
   kernel = new FakeKernel();
   Object.assign(state, {
     plan: plan(1, []),
+    streams: new Set(),
     reports: [],
     wantFull: false,
     refusal: null,
