@@ -42,6 +42,9 @@ DISTRIBUTION_SYSCTLS = {"rp_filter": 2, "accept_source_route": 0, "promote_secon
 # A new namespace copies these from the machine's own; a lab host starts from the kernel's defaults instead.
 KERNEL_DEFAULTS = {"arp_ignore": 0, "arp_announce": 0, "arp_filter": 0, "arp_notify": 0, "accept_local": 0, "send_redirects": 1, "proxy_arp": 0}
 
+# How long a host waits for its services.
+SERVICE_SECONDS = 60
+
 # A fresh host has none of the machine's own services enabled.
 ENABLED_UNITS = "/etc/systemd/system/multi-user.target.wants"
 
@@ -529,6 +532,7 @@ class Host:
         env = {"PATH": PATH, "HOME": "/root", "USER": "root", "LANG": "C.UTF-8", "TERM": "dumb", "LAB_HOST": self.name}
         server = ExecServer(listener, env)
         self.boot(env)
+        self.wait_services()
         os.write(ready, b"%dr" % pid)
         os.close(ready)
         server.run()
@@ -617,6 +621,16 @@ class Host:
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env, cwd="/", start_new_session=True
                 )
                 started.returncode = 0
+
+    def wait_services(self):
+        """Until each service that says when it is ready has said so."""
+        deadline = time.monotonic() + SERVICE_SECONDS
+        for service in self.spec["services"]:
+            said = service.get("says")
+            while said and said not in open("/run/%s.log" % service["name"], errors="replace").read():
+                if time.monotonic() > deadline:
+                    raise OSError(errno.ETIMEDOUT, "service %s of lab host %s does not come up" % (service["name"], self.name))
+                time.sleep(0.01)
 
 
 # ---------------------------------------------------------------------------------------------------- the whole lab

@@ -65,7 +65,7 @@ test("an httpd service is the lab's web server with the host's name", () => {
     Topology.parse({ hosts: [{ name: "a", services: [{ httpd: ["0.0.0.0:80"] }, { name: "x", command: ["true"] }] }] }),
   );
   expect(laid!.services).toEqual([
-    { name: "httpd", command: [expect.stringMatching(/\/tools\/httpd\.py$/), "a", "0.0.0.0:80"] },
+    { name: "httpd", command: [expect.stringMatching(/\/tools\/httpd\.py$/), "a", "0.0.0.0:80"], says: "listening" },
     { name: "x", command: ["true"] },
   ]);
 });

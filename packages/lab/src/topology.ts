@@ -30,7 +30,12 @@ const Link = z.strictObject({
 const Service = z.union([
   /** The lab's own web server on these address:port pairs. */
   z.strictObject({ httpd: z.array(z.string().regex(/^[\d.]+:\d+$/)).min(1) }),
-  z.strictObject({ name: z.string().regex(/^[a-z0-9-]+$/), command: z.array(z.string()).min(1) }),
+  z.strictObject({
+    name: z.string().regex(/^[a-z0-9-]+$/),
+    command: z.array(z.string()).min(1),
+    /** What it writes once it is ready: the host counts as booted when it did. */
+    says: z.string().min(1).optional(),
+  }),
 ]);
 
 const LabHost = z.strictObject({
@@ -92,7 +97,7 @@ export interface LaidHost {
   links: LaidLink[];
   routes: string[];
   sysctls: Record<string, string | number>;
-  services: { name: string; command: string[] }[];
+  services: { name: string; command: string[]; says?: string | undefined }[];
   mask: string[];
 }
 
@@ -122,8 +127,8 @@ export function layOut(topology: Topology): LaidHost[] {
       mask: host.mask,
       services: host.services.map((service) =>
         "httpd" in service
-          ? { name: "httpd", command: [join(toolsFolder, "httpd.py"), host.name, ...service.httpd] }
-          : { name: service.name, command: service.command },
+          ? { name: "httpd", command: [join(toolsFolder, "httpd.py"), host.name, ...service.httpd], says: "listening" }
+          : service,
       ),
     };
   });
