@@ -189,3 +189,25 @@ test("a program may do no more than its scopes", async () => {
   await expect(reader.audit.list({})).rejects.toMatchObject({ cause: { code: "auth.forbidden" } });
   expect((await reader.virtualService.list({})).data.length).toBeGreaterThan(0);
 });
+
+test("what is unwise comes with the answer to a write, and with a check that writes nothing", async () => {
+  const unwise = spec({
+    name: "db",
+    vip: "192.0.2.111",
+    port: 5432,
+    scheduler: "sh",
+    realServers: [{ rip: "192.0.2.11", weight: 0 }],
+  });
+  const before = await fleet.database.sql("SELECT sequence FROM fleet");
+  const checked = await fleet.caller.virtualService.validate({ spec: unwise });
+  expect(checked.errors).toEqual([]);
+  expect(checked.lint.map(({ code, severity }) => `${severity} ${code}`)).toEqual([
+    "warn service.quiesced",
+    "warn scheduler.noFallback",
+    "info tcp.idleTimeout",
+  ]);
+  expect(await fleet.database.sql("SELECT sequence FROM fleet")).toEqual(before);
+  const written = await fleet.caller.virtualService.create({ spec: unwise });
+  expect(written.lint).toEqual(checked.lint);
+  await fleet.caller.virtualService.delete({ id: written.id, revision: written.revision });
+});

@@ -194,6 +194,8 @@ export type OverviewView = z.infer<typeof OverviewView>;
 /** A finding about an input that is legal but unwise, with its fix. Comes with every successful write. */
 export const LintFinding = z.object({
   code: z.string(),
+  /** `warn`: traffic will or may fail. `info`: works, with a cost worth knowing. */
+  severity: z.enum(["warn", "info"]),
   pointer: z.string(),
   detail: z.string(),
   fix: z.string().nullable(),

@@ -2,7 +2,6 @@ import { type VirtualServiceInput, VirtualServiceSpec } from "@trigon/model";
 import { expect, test } from "vitest";
 import { factsOf } from "../test/facts.ts";
 import { nodeOf } from "../test/fleet.ts";
-import { lintService } from "./lint.ts";
 import { type ValidationContext, validateService } from "./validate.ts";
 
 const director = nodeOf("node_d1", "192.0.2.2", {
@@ -96,25 +95,4 @@ test("a group must be known when there is not exactly one", () => {
 
 test("an unknown director refuses no RIP", () => {
   expect(errorsOf(rip({ rip: "198.51.100.7" }), { nodes: [] })).toEqual([]);
-});
-
-test.each<[string, Partial<VirtualServiceInput>, string[]]>([
-  ["nothing", {}, []],
-  ["no real server", { realServers: [] }, ["service.empty"]],
-  ["all at weight 0", rip({ rip: "192.0.2.21", weight: 0 }), ["service.quiesced"]],
-  [
-    "sh that refuses a quiesced server's clients",
-    { scheduler: "sh", ...rip({ rip: "192.0.2.21" }, { rip: "192.0.2.21", weight: 0 }) },
-    ["scheduler.noFallback"],
-  ],
-  [
-    "sh with fallback",
-    { scheduler: "sh", schedulerFlags: ["fallback"], ...rip({ rip: "192.0.2.21" }, { rip: "192.0.2.21", weight: 0 }) },
-    [],
-  ],
-  ["a DR real server that nobody enrolled", rip({ rip: "192.0.2.99" }), ["realServer.unmanaged"]],
-  ["NAT replies that pass the director by", { forwarding: "nat" }, ["nat.replyPath"]],
-  ["the overhead of Tunnel", { forwarding: "tun" }, ["tunnel.mtu"]],
-])("lint finds %s", (_name, change, expected) => {
-  expect(lintService(VirtualServiceSpec.parse({ ...good, ...change }), context).map(({ code }) => code)).toEqual(expected);
 });

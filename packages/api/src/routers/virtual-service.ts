@@ -96,9 +96,19 @@ export const virtualServiceRouter = router({
     .mutation(({ ctx, input }) => ctx.services.virtualServices.delete(ctx.call, input.id, input.revision)),
 
   validate: procedure
+    .meta({
+      scope: "read",
+      rest: {
+        method: "POST",
+        path: "/virtual-services/validate",
+        tag,
+        summary: "Check a virtual service without writing it: what is wrong, and what is unwise",
+        body: "spec",
+      },
+    })
     .input(z.strictObject({ id: Id.optional(), spec: z.unknown() }))
     .output(z.object({ errors: z.array(FieldErrorShape), lint: z.array(LintFinding) }))
-    .query(({ ctx, input }) => ctx.services.virtualServices.validate(input.spec, input.id)),
+    .mutation(({ ctx, input }) => ctx.services.virtualServices.validate(input.spec, input.id)),
 
   watch: procedure
     .input(WatchInput)

@@ -38,7 +38,7 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
 
   function written(id: string): VirtualServiceWritten {
     const service = store.state.service(id);
-    return { ...serviceView(sources, service), lint: lintOf(store.state, service.spec) };
+    return { ...serviceView(sources, service), lint: lintOf(store.state, service.spec, id) };
   }
 
   async function create(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void> {
@@ -161,7 +161,7 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
       const state = await store.refresh();
       const service = id === undefined ? null : state.service(id);
       const errors = errorsOf(state, parsed.data, service, controllerAddresses());
-      return { errors, lint: errors.length === 0 ? lintOf(state, parsed.data) : [] };
+      return { errors, lint: errors.length === 0 ? lintOf(state, parsed.data, id) : [] };
     },
   };
 }
@@ -210,8 +210,13 @@ function errorsOf(
   ];
 }
 
-function lintOf(state: FleetState, spec: VirtualServiceSpec): LintFinding[] {
-  return lintService(spec, { group: groupOf(state, spec), nodes: takesPart(state) });
+function lintOf(state: FleetState, spec: VirtualServiceSpec, ownId: string | undefined): LintFinding[] {
+  const group = groupOf(state, spec);
+  const neighbours = state
+    .liveServices()
+    .filter((other) => other.id !== ownId && other.spec.directorGroupId === group?.id)
+    .map((other) => other.spec);
+  return lintService(spec, { group, nodes: takesPart(state), neighbours });
 }
 
 /** The spec as it is stored, or `input.invalid` with every wrong field. A real server without an id is known again by its RIP and port. */

@@ -1,18 +1,18 @@
 "use client";
 import { useQuery } from "@tanstack/react-query";
-import { type LintFinding, Protocol, Scheduler, VirtualServiceSpec } from "@trigon/model";
+import { Protocol, Scheduler, VirtualServiceSpec } from "@trigon/model";
 import { Button, buttonStyle, Callout, Card, CardHeader, Disclosure, Field, Input, Select, Switch, Textarea } from "@trigon/ui";
 import Link from "next/link";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
 import { Controller, FormProvider, useForm, useFormContext, useWatch } from "react-hook-form";
 import { useTranslations } from "use-intl";
 import { ProblemCallout } from "../../components/problem-view.tsx";
-import { useSay } from "../../i18n/say.ts";
 import { numberTyped } from "../../lib/field-issues.ts";
 import { placeErrors, useFieldSentence, useSchemaResolver } from "../../lib/form.ts";
 import { problemOf } from "../../lib/problem.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ForwardingChoice } from "./forwarding-choice.tsx";
+import { Lint, useValidation } from "./lint.tsx";
 import { RealServersEditor } from "./real-servers-editor.tsx";
 import { type ErrorOf, type ServiceValues, withoutBlankRows } from "./spec.ts";
 
@@ -85,7 +85,7 @@ export function ServiceForm(props: {
             {sentence(field)}
           </Callout>
         ))}
-        <Lint findings={server.lint} />
+        <Lint findings={server.lint} title={t("form.lint")} />
         <div className="fixed inset-x-0 bottom-0 z-20 border-t bg-surface/95 px-4 py-3 backdrop-blur sm:px-6 lg:left-52">
           <div className="mx-auto flex max-w-[90rem] items-center gap-2">
             <Button type="submit" variant="primary" loading={props.isSaving}>
@@ -118,15 +118,12 @@ function useFieldError(serverErrors: readonly { pointer: string; code: string; d
 }
 
 const nothing = { errors: [], lint: [] };
-/** A longer spec does not fit into a request line; saving checks it all the same. */
-const longestCheck = 4000;
 
 /** Asks the server about the spec as it is being typed: conflicts with other services, and what is legal but unwise. */
 function useServerCheck(
   id: string | undefined,
   control: ReturnType<typeof useForm<ServiceValues, unknown, VirtualServiceSpec>>["control"],
 ) {
-  const trpc = useTRPC();
   const values = useWatch({ control }) as ServiceValues;
   const { values: sent, toForm } = useMemo(() => withoutBlankRows(values), [values]);
   const parsed = useMemo(() => {
@@ -134,12 +131,8 @@ function useServerCheck(
     return result.success ? JSON.stringify(result.data) : undefined;
   }, [sent]);
   const settled = useDebounced(parsed, 400);
-  const spec = settled !== undefined && settled.length <= longestCheck ? (JSON.parse(settled) as unknown) : undefined;
-  const check = useQuery({
-    ...trpc.virtualService.validate.queryOptions({ ...(id ? { id } : {}), spec }),
-    enabled: spec !== undefined,
-    placeholderData: (previous) => previous,
-  });
+  const spec = useMemo(() => (settled === undefined ? undefined : (JSON.parse(settled) as unknown)), [settled]);
+  const check = useValidation(id, spec);
   if (parsed === undefined || !check.data) return nothing;
   // An answer about what was typed before still advises, but no longer accuses.
   const isOld = check.isPlaceholderData || parsed !== settled;
@@ -156,27 +149,6 @@ function useDebounced<T>(value: T, delayMs: number): T {
     return () => clearTimeout(timer);
   }, [value, delayMs]);
   return settled;
-}
-
-/** What is legal but unwise, each with its remedy. It never stops a save. */
-function Lint({ findings }: { findings: readonly LintFinding[] }) {
-  const t = useTranslations("form");
-  const say = useSay();
-  if (findings.length === 0) return null;
-  return (
-    <Callout tone="warn" title={t("lint")}>
-      <ul className="mt-1 list-disc space-y-1 pl-4">
-        {findings.map((finding) => (
-          <li key={`${finding.code}${finding.pointer}`}>
-            {say("lint", finding.code, finding.detail, finding.meta)}
-            {finding.fix ? (
-              <span className="text-soft"> {say("lint", `${finding.code}Fix`, finding.fix, finding.meta)}</span>
-            ) : null}
-          </li>
-        ))}
-      </ul>
-    </Callout>
-  );
 }
 
 const hashingSchedulers: readonly string[] = ["sh", "mh"];

@@ -5,7 +5,7 @@ import { Button, buttonStyle, Callout, ConfirmDialog, SkeletonRows, Tabs, toast 
 import { Pencil, Power, Trash2 } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
-import { useState } from "react";
+import { useMemo, useState } from "react";
 import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemCallout, ProblemView } from "../../components/problem-view.tsx";
@@ -14,8 +14,10 @@ import { useSay } from "../../i18n/say.ts";
 import { live, useCounters, useWatch } from "../../lib/live.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ChangeList } from "../records/change-list.tsx";
+import { Lint, useValidation } from "./lint.tsx";
 import { LiveTab } from "./live-tab.tsx";
 import { SettingsTab } from "./settings-tab.tsx";
+import { specOf } from "./spec.ts";
 
 type Tab = "live" | "settings" | "history";
 
@@ -66,6 +68,7 @@ export function ServicePage({ id }: { id: string }) {
         </div>
       ) : null}
       <SyncNotice view={view} />
+      <ServiceLint view={view} />
       <Tabs<Tab>
         label={view.name}
         value={tab}
@@ -96,6 +99,20 @@ function SyncNotice({ view }: { view: VirtualServiceView }) {
     <Callout tone={tone} title={t(state)} className="mb-4">
       <SyncReason reason={view.status.sync.reason} message={message} />
     </Callout>
+  );
+}
+
+/** What is legal but unwise about the service as it is now. */
+function ServiceLint({ view }: { view: VirtualServiceView }) {
+  const t = useTranslations("service");
+  // biome-ignore lint/correctness/useExhaustiveDependencies: a revision is one spec, whatever its status
+  const spec = useMemo(() => specOf(view), [view.id, view.revision]);
+  const findings = useValidation(view.id, spec).data?.lint ?? [];
+  if (findings.length === 0) return null;
+  return (
+    <div className="mb-4">
+      <Lint findings={findings} title={t("lint")} />
+    </div>
   );
 }
 
