@@ -29,13 +29,13 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   setMaxListeners(0, signal);
   let reporter: Reporter | undefined;
   const node = await openNode({ paths, log, onChange: () => reporter?.changed() });
-  const { loop, kernel } = node;
+  const { loop, kernel, health } = node;
   loop.start();
 
   const identity = openIdentity(paths, log);
   let link: ControllerLink | undefined;
   const control = await serveControl(paths.socket, {
-    status: async () => statusOf({ loop, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),
+    status: async () => statusOf({ loop, health, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),
     apply: async (body, json): Promise<ApplyResult> => {
       const acceptance = loop.accept(PlanEnvelope.parse(body), json);
       await loop.settled();
@@ -63,7 +63,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       },
     });
     link = current;
-    reporter = new Reporter({ loop, link: current, run, fleetId, log });
+    reporter = new Reporter({ loop, health, link: current, run, fleetId, log });
     current.start();
     reporter.changed();
     void sendCounters({ kernel, loop, link: current, run, log, signal });

@@ -20,6 +20,7 @@ beforeEach(() => {
     state: directory,
     policy: join(directory, "policy.yaml"),
     journal: join(directory, "journal.log"),
+    health: join(directory, "health.json"),
     lock: join(directory, "agent.lock"),
     socket: join(directory, "agent.sock"),
   };

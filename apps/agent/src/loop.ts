@@ -12,6 +12,7 @@ import {
 import { ResolveError, resolveFragment } from "@trigon/planner";
 import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type PassResult, runPass } from "@trigon/reconciler";
 import { judgePlan, type Verdict } from "./admission.ts";
+import type { LoopHealth } from "./health/checks.ts";
 import { type Log, reasonOf } from "./log.ts";
 import type { JournalFile } from "./state/journal-file.ts";
 import type { PlanCache, PlanPosition, PlanStep } from "./state/plan-cache.ts";
@@ -61,6 +62,8 @@ export interface LoopOptions {
   identity: { fleetId: string; nodeId: string } | null;
   log: Log;
   onChange(): void;
+  /** Left out: nobody checks, and every real server serves. */
+  health?: LoopHealth;
   times?: LoopTimes;
 }
 
@@ -70,11 +73,20 @@ interface Work {
   facts: boolean;
   everything: boolean;
   fragments: Set<string>;
+  /** Fragments whose real servers' health changed, and nothing else. */
+  health: Set<string>;
   keys: Set<string>;
 }
-const noWork = (): Work => ({ advance: false, facts: false, everything: false, fragments: new Set(), keys: new Set() });
+const noWork = (): Work => ({
+  advance: false,
+  facts: false,
+  everything: false,
+  fragments: new Set(),
+  health: new Set(),
+  keys: new Set(),
+});
 const isIdle = (work: Work) =>
-  !work.advance && !work.facts && !work.everything && work.fragments.size === 0 && work.keys.size === 0;
+  !work.advance && !work.facts && !work.everything && work.fragments.size === 0 && work.health.size === 0 && work.keys.size === 0;
 
 const mostEvents = 200;
 
@@ -101,6 +113,7 @@ export class NodeLoop {
   readonly #ledger: Ledger;
   readonly #replaceCache: () => PlanCache;
   readonly #identity: LoopOptions["identity"];
+  readonly #health: LoopHealth | undefined;
   readonly #log: Log;
   readonly #onChange: () => void;
   readonly #times: LoopTimes;
@@ -143,6 +156,7 @@ export class NodeLoop {
     this.#ledger = options.ledger;
     this.#policy = options.policy;
     this.#identity = options.identity;
+    this.#health = options.health;
     this.#log = options.log;
     this.#onChange = options.onChange;
     this.#times = options.times ?? loopTimes;
@@ -242,6 +256,17 @@ export class NodeLoop {
     return verdict;
   }
 
+  /** Gives real servers the weights that their health asks for now: only these services are looked at, and of them only IPVS. */
+  healthChanged(fragmentIds: Iterable<string>): void {
+    for (const id of fragmentIds) this.#work.health.add(id);
+    this.#wake();
+  }
+
+  /** Something about health that a person should know. */
+  healthEvent(key: string, message: string): void {
+    this.#event("health.changed", key, message);
+  }
+
   /** Reads the policy again (SIGHUP). Null: unreadable. */
   replacePolicy(policy: Policy | null): void {
     this.#policy = policy;
@@ -335,6 +360,7 @@ export class NodeLoop {
     this.#work.facts ||= work.facts;
     this.#work.everything ||= work.everything;
     for (const id of work.fragments) this.#work.fragments.add(id);
+    for (const id of work.health) this.#work.health.add(id);
     for (const key of work.keys) this.#work.keys.add(key);
   }
 
@@ -346,6 +372,10 @@ export class NodeLoop {
     for (const id of work.fragments) {
       const keys = this.#resolve(id, work);
       if (keys) touched.push(keys);
+    }
+    for (const id of work.health) {
+      const keys = work.fragments.has(id) ? undefined : this.#resolve(id, work);
+      if (keys) touched.push(new Set([...keys].filter((key) => key.startsWith("ipvs"))));
     }
     const reportOn = [...work.fragments].filter((id) => this.#desired.fragment(id));
 
@@ -409,6 +439,7 @@ export class NodeLoop {
       this.#parsed.delete(id);
       this.#blocked.delete(id);
       this.#retries.delete(id);
+      this.#health?.remove(id);
       work.everything ||= wasUnknown;
       if (this.#states.delete(id)) this.#changed.add(id);
       return this.#desired.remove(id);
@@ -417,7 +448,8 @@ export class NodeLoop {
     const fragment = known?.hash === raw.hash && known.generation === raw.generation ? known : this.#parse(raw);
     if (!fragment) return undefined;
     try {
-      const resources = resolveFragment(fragment, this.#facts!);
+      const health = fragment.kind === "director.service" ? this.#health?.put(fragment) : undefined;
+      const resources = resolveFragment(fragment, this.#facts!, health);
       const refusal = policyRefusal(this.#policy!, fragment.vip, resources);
       if (refusal) {
         this.#block(raw, "failed", "policy.refused", refusal);

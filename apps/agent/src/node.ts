@@ -1,7 +1,9 @@
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { Probe } from "@trigon/health";
 import { createKernel } from "@trigon/kernel";
 import { type Kernel, Ledger } from "@trigon/reconciler";
+import { HealthChecks } from "./health/checks.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { type LoopTimes, NodeLoop } from "./loop.ts";
 import type { AgentPaths } from "./paths.ts";
@@ -14,6 +16,7 @@ export interface Node {
   loop: NodeLoop;
   kernel: Kernel;
   ledger: Ledger;
+  health: HealthChecks;
   close(): Promise<void>;
 }
 
@@ -22,12 +25,13 @@ function isMadeByUs(ledger: () => Ledger | undefined) {
   return (key: string) => ledger()?.owns(key) ?? false;
 }
 
-/** Puts the loop together from what is on the disk. The caller holds the lock. `kernel` is given in tests. */
+/** Puts the loop together from what is on the disk. The caller holds the lock. `kernel` and `probe` are given in tests. */
 export async function openNode(options: {
   paths: AgentPaths;
   log: Log;
   onChange(): void;
   kernel?: Kernel;
+  probe?: Probe;
   times?: LoopTimes;
 }): Promise<Node> {
   const { paths, log, onChange, times } = options;
@@ -40,7 +44,15 @@ export async function openNode(options: {
   const owned = new Ledger(bootId, entries);
   ledger = owned;
   const identity = readIdentity(paths.state)?.enrollment ?? null;
-  const loop = new NodeLoop({
+  const health = new HealthChecks({
+    path: paths.health,
+    log,
+    onEffect: (ids) => loop.healthChanged(ids),
+    onNews: onChange,
+    onEvent: (key, message) => loop.healthEvent(key, message),
+    ...(options.probe ? { probe: options.probe } : {}),
+  });
+  const loop: NodeLoop = new NodeLoop({
     kernel,
     cache: openCache(paths.state, log),
     replaceCache: () => {
@@ -53,13 +65,16 @@ export async function openNode(options: {
     identity,
     log,
     onChange,
+    health,
     ...(times ? { times } : {}),
   });
   return {
     loop,
     kernel,
     ledger: owned,
+    health,
     async close() {
+      health.close();
       await loop.stop();
       await kernel.close();
     },

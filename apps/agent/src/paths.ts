@@ -5,6 +5,7 @@ export interface AgentPaths {
   state: string;
   policy: string;
   journal: string;
+  health: string;
   lock: string;
   socket: string;
 }
@@ -14,6 +15,7 @@ export function agentPaths(state = process.env.TRIGON_STATE ?? "/var/lib/trigon"
     state,
     policy: process.env.TRIGON_POLICY ?? "/etc/trigon/policy.yaml",
     journal: join(state, "journal.log"),
+    health: join(state, "health.json"),
     lock: join(state, "agent.lock"),
     socket: join(state, "agent.sock"),
   };

@@ -1,4 +1,5 @@
-import type { FragmentState, TableRow } from "@trigon/model";
+import type { FragmentState, HealthReport, TableRow } from "@trigon/model";
+import type { HealthChecks } from "./health/checks.ts";
 import type { LinkState } from "./link/controller-link.ts";
 import type { Hold, NodeLoop } from "./loop.ts";
 import type { PlanPosition } from "./state/plan-cache.ts";
@@ -15,11 +16,18 @@ export interface AgentStatus {
   hold: Hold | null;
   position: PlanPosition | null;
   fragments: FragmentState[];
+  /** What the running agent's checks say; left out when none runs. */
+  health?: { services: HealthReport[]; endpoints: number; probes: number; p99LatenessMs: number };
   table: { rows: TableRow[]; total: number };
 }
 
-export function statusOf(options: { loop: NodeLoop; link: AgentStatus["controller"]; name: string | null }): AgentStatus {
-  const { loop, link, name } = options;
+export function statusOf(options: {
+  loop: NodeLoop;
+  health: HealthChecks;
+  link: AgentStatus["controller"];
+  name: string | null;
+}): AgentStatus {
+  const { loop, health, link, name } = options;
   return {
     version: agentVersion,
     running: true,
@@ -28,6 +36,7 @@ export function statusOf(options: { loop: NodeLoop; link: AgentStatus["controlle
     hold: loop.hold,
     position: loop.position,
     fragments: [...loop.states.values()],
+    health: { services: health.report(health.ids()), ...health.stats() },
     table: tableOf(loop, Number.POSITIVE_INFINITY),
   };
 }

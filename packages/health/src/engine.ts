@@ -28,6 +28,8 @@ export interface EngineOptions {
   onEffect(serviceIds: readonly string[]): void;
   /** Something about these services reads differently: a verdict, a reason, the mode. */
   onNews(serviceIds: readonly string[]): void;
+  /** An endpoint went down, or came back. */
+  onVerdict?(target: Target, kind: ActiveCheck["kind"], state: EndpointState): void;
 }
 
 interface Endpoint {
@@ -214,6 +216,8 @@ export class HealthEngine {
     endpoint.state = step(before, result, endpoint.check, this.#options.clock.wall());
     const isVerdictNew = endpoint.state.verdict !== before.verdict;
     if (!isVerdictNew && endpoint.state.reason === before.reason) return;
+    const isFirstWord = before.verdict === "checking" && endpoint.state.verdict === "up";
+    if (isVerdictNew && !isFirstWord) this.#options.onVerdict?.(endpoint.target, endpoint.check.kind, endpoint.state);
     const ids = [...endpoint.services];
     const changed = isVerdictNew ? ids.filter((id) => this.#judge(this.#services.get(id)!)) : [];
     if (changed.length > 0) this.#options.onEffect(changed);

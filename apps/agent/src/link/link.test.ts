@@ -182,6 +182,7 @@ async function connect(who: Identity = identity()): Promise<void> {
     state: directory,
     policy: join(directory, "policy.yaml"),
     journal: join(directory, "journal.log"),
+    health: join(directory, "health.json"),
     lock: "",
     socket: "",
   };

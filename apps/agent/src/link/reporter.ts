@@ -1,4 +1,5 @@
 import { type AgentEvent, type AgentReport, agentProtocol, reportLimits } from "@trigon/model";
+import type { HealthChecks } from "../health/checks.ts";
 import { type Log, reasonOf } from "../log.ts";
 import type { NodeLoop } from "../loop.ts";
 import { tableOf } from "../table.ts";
@@ -15,6 +16,7 @@ export interface Run {
 
 export interface ReporterOptions {
   loop: NodeLoop;
+  health?: Pick<HealthChecks, "takeNews" | "ids" | "report">;
   link: Pick<ControllerLink, "report">;
   run: Run;
   fleetId: string;
@@ -38,6 +40,7 @@ export class Reporter {
   readonly #heartbeatMs: number;
   readonly #backoff = new Backoff(500, 30_000);
   readonly #undelivered = new Set<string>();
+  readonly #undeliveredHealth = new Set<string>();
   #events: AgentEvent[] = [];
   #full = true;
   #sentFacts: unknown = null;
@@ -94,6 +97,7 @@ export class Reporter {
       this.#full ||
       this.#isAsked ||
       this.#undelivered.size > 0 ||
+      this.#undeliveredHealth.size > 0 ||
       this.#events.length > 0 ||
       this.#sentReached !== this.#options.loop.reached ||
       this.#sentFacts !== this.#options.loop.facts ||
@@ -105,6 +109,7 @@ export class Reporter {
 
   #gather(): void {
     for (const id of this.#options.loop.takeChanged()) this.#undelivered.add(id);
+    for (const id of this.#options.health?.takeNews() ?? []) this.#undeliveredHealth.add(id);
     this.#events = [...this.#events, ...this.#options.loop.takeEvents()].slice(-reportLimits.events);
   }
 
@@ -122,13 +127,15 @@ export class Reporter {
     this.#gather();
     const facts = loop.facts;
     const ids = new Set(this.#undelivered);
+    const healthIds = new Set(this.#undeliveredHealth);
     const events = [...this.#events];
     const full = this.#full;
     const reached = loop.reached;
     const tableVersion = loop.tableVersion;
     const withTable = this.#isTableDue();
-    const report = this.#compose(ids, events, full, withTable);
+    const report = this.#compose(ids, healthIds, events, full, withTable);
     this.#undelivered.clear();
+    this.#undeliveredHealth.clear();
     this.#events = [];
     this.#isAsked = false;
     try {
@@ -147,6 +154,7 @@ export class Reporter {
       // A report that the controller refuses for what it holds must not be what blocks all later ones.
       const isRefused = error instanceof HttpError && (error.status === 400 || error.status === 413);
       for (const id of ids) this.#undelivered.add(id);
+      for (const id of healthIds) this.#undeliveredHealth.add(id);
       if (!isRefused) this.#events = [...events, ...this.#events].slice(-reportLimits.events);
       this.#full ||= full || isRefused;
       log.warn("The report could not be delivered", { reason: reasonOf(error) });
@@ -158,9 +166,11 @@ export class Reporter {
     this.#due = performance.now() + wait;
   }
 
-  #compose(ids: Set<string>, events: AgentEvent[], full: boolean, withTable: boolean): AgentReport {
-    const { loop, run, fleetId } = this.#options;
+  #compose(ids: Set<string>, healthIds: Set<string>, events: AgentEvent[], full: boolean, withTable: boolean): AgentReport {
+    const { loop, health, run, fleetId } = this.#options;
     const position = loop.reached;
+    // A few services bring their latest latencies along with every report.
+    const isSmall = loop.desired.size <= smallTable;
     const concerned = full ? [...loop.states.keys()] : [...ids];
     return {
       protocol: agentProtocol,
@@ -175,6 +185,7 @@ export class Reporter {
       fragments: concerned.flatMap((id) => loop.states.get(id) ?? []),
       gone: full ? [] : concerned.filter((id) => !loop.states.has(id)),
       ...(withTable ? { table: tableOf(loop) } : {}),
+      ...(health ? { health: health.report(full || isSmall ? health.ids() : healthIds) } : {}),
       events,
     };
   }
