@@ -43,8 +43,8 @@ main() {
   check_root
   check_system
   check_downloader
-  check_console
   check_authority
+  check_console
   check_token
   check_modules
   check_tools
@@ -200,10 +200,14 @@ request() {
   esac
 }
 
-host_of() { printf '%s' "$1" | sed 's|^https://||; s|/.*$||'; }
+host_of() {
+  host=${1#https://}
+  printf '%s' "${host%%/*}"
+}
 
 # The token names the CA it was made under: a script of one appliance with a token of another stops here.
 check_authority() {
+  console=down
   command -v base64 >/dev/null 2>&1 || {
     fail 13 tools 'base64 is missing' "$(install_line coreutils)"
     return 0
@@ -222,10 +226,10 @@ check_authority() {
   fi
 }
 
+# Its answer says what the token is for: check_token reads it.
 check_console() {
-  console=down
-  [ -n "$downloader" ] || return 0
-  request "$work/answer" "$CONSOLE_URL/healthz"
+  [ -n "$downloader" ] && [ "$console" = down ] || return 0
+  say_progress preflight ''
   if [ "$tls_error" = yes ]; then
     fail 15 console "$(host_of "$CONSOLE_URL") shows a certificate of another authority" \
       'somebody may be in between, or this line is of another appliance: copy a new one from the console'
@@ -239,13 +243,19 @@ check_console() {
 }
 
 # json_field NAME FILE: a string member of a flat JSON answer.
-json_field() { sed -n 's/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p' "$2" | head -n 1; }
+json_field() { sed -n '/"'"$1"'" *: *"/{s/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p;q;}' "$2"; }
 
-json_text() { printf '%s' "$1" | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'; }
+json_text() {
+  [ -z "$1" ] || printf '%s' "$1" | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'
+}
 
-# tell_console STAGE MESSAGE: what the waiting row in the console shows. The answer says what the token is for.
+# tell_console STAGE MESSAGE: what the waiting row in the console shows.
 tell_console() {
   [ "$console" = up ] || return 0
+  say_progress "$1" "$2"
+}
+
+say_progress() {
   printf '{"token":"%s","stage":"%s","message":"%s"}' "$token" "$1" "$(json_text "$2")" >"$work/progress.json"
   request "$work/answer" "$CONSOLE_URL/enroll/v1/progress" "$work/progress.json"
 }
@@ -254,7 +264,6 @@ is_enrolled() { [ -s "$STATE/identity/enrollment.json" ]; }
 
 check_token() {
   [ "$console" = up ] || return 0
-  tell_console preflight ''
   role=$(json_field role "$work/answer")
   refused=$(json_field code "$work/answer")
   if [ "$http_status" = 200 ]; then
@@ -507,11 +516,14 @@ start_service() {
     return 0
   fi
   mkdir -p "${UNIT%/*}"
+  known=no
+  [ ! -e "$UNIT" ] || known=yes
   cat >"$UNIT" <<'TRIGON_UNIT'
 {{UNIT}}
 TRIGON_UNIT
   chmod 644 "$UNIT"
-  systemctl daemon-reload </dev/null >/dev/null 2>&1 || true
+  # To enable a unit reads it; only one that was read before must be read again.
+  [ "$known" = no ] || systemctl daemon-reload </dev/null >/dev/null 2>&1 || true
   systemctl enable trigon-agent.service </dev/null >/dev/null 2>"$work/error" ||
     stop 34 service "$(tail -n 1 "$work/error")" 'systemctl status trigon-agent'
   systemctl restart trigon-agent.service </dev/null >/dev/null 2>"$work/error" ||

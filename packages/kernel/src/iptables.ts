@@ -1,7 +1,8 @@
-import { readFileSync } from "node:fs";
+import { readFileSync, realpathSync } from "node:fs";
+import { basename } from "node:path";
 import type { FilterRuleResource, IptablesBackend } from "@trigon/model";
 import { KernelError } from "./failure.ts";
-import { type RunResult, run } from "./run.ts";
+import { pathOf, type RunResult, run } from "./run.ts";
 
 type Family = FilterRuleResource["family"];
 type Table = FilterRuleResource["table"];
@@ -64,30 +65,28 @@ function refusal(tried: string, { code, stderr }: RunResult): KernelError {
  * kernel has no nftables, or legacy tables hold rules and nft's hold none.
  */
 export async function detectIptables(): Promise<Iptables | undefined> {
-  const [nft, legacy] = await Promise.all([usable("nft"), usable("legacy")]);
-  if (!nft || !legacy) return nft ?? legacy;
-  const legacyText = `${await save(legacy, 4)}${await save(legacy, 6)}`;
-  if (!hasRules(legacyText)) return nft;
-  const nftText = `${await save(nft, 4)}${await save(nft, 6).catch(() => "")}`;
-  if (/^:TRIGON-/m.test(legacyText)) return legacy;
-  return hasRules(nftText) ? nft : legacy;
+  const nft = programsOf("nft");
+  const legacy = programsOf("legacy");
+  const legacyText = legacy ? `${await save(legacy, 4)}${await save(legacy, 6)}` : "";
+  if (legacy && /^:TRIGON-/m.test(legacyText)) return legacy;
+  // Reading fails where the kernel has no nftables.
+  const nftText = nft && (await save(nft, 4).catch(() => undefined));
+  if (nftText === undefined || !legacy || !hasRules(legacyText)) return nftText === undefined ? legacy : nft;
+  return hasRules(nftText + (await save(nft!, 6).catch(() => ""))) ? nft : legacy;
 }
 
 /** Whether the text of iptables-save holds a rule, or a policy other than to accept. */
 const hasRules = (text: string): boolean => /^(\[\d+:\d+\] )?-A /m.test(text) || /^:\S+ DROP /m.test(text);
 
-async function usable(backend: Iptables["backend"]): Promise<Iptables | undefined> {
+/** The programs of a back end that are installed. All of one are names of one file, which says whose they are: `xtables-nft-multi`. */
+function programsOf(backend: Iptables["backend"]): Iptables | undefined {
   for (const infix of [`-${backend}`, ""]) {
-    try {
-      const tools: Iptables = { backend, infix };
-      const { code, stdout } = await run(`iptables${infix}`, ["-V"]);
-      const isNft = stdout.includes("nf_tables");
-      if (code !== 0 || isNft !== (backend === "nft")) continue;
-      if (backend === "nft") await save(tools, 4, "filter"); // fails where the kernel has no nftables
-      return tools;
-    } catch {
-      // not this one
-    }
+    const path = pathOf(`iptables${infix}`);
+    if (path && backendOf(path) === backend) return { backend, infix };
   }
   return undefined;
+}
+
+function backendOf(path: string): Iptables["backend"] {
+  return basename(realpathSync(path)).includes("nft") ? "nft" : "legacy";
 }

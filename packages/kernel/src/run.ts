@@ -1,4 +1,6 @@
 import { spawn } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { join } from "node:path";
 import { KernelError } from "./failure.ts";
 
 export interface RunResult {
@@ -15,6 +17,20 @@ export interface RunOptions {
 
 /** /sbin is not on every service manager's path. */
 const PATH = [process.env.PATH, "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"].filter(Boolean).join(":");
+
+/** Where a program is, as `run` finds it; undefined when it is not installed. */
+export function pathOf(program: string): string | undefined {
+  return PATH.split(":")
+    .map((folder) => join(folder, program))
+    .find((path) => {
+      try {
+        accessSync(path, constants.X_OK);
+        return true;
+      } catch {
+        return false;
+      }
+    });
+}
 
 /**
  * Runs a program to its end, without a shell and in the C locale. Rejects with KernelError `tool.missing` when there is no such

@@ -8,9 +8,7 @@ EnvironmentFile=, WorkingDirectory=, Restart=, RestartSec=, KillMode= (process o
 RuntimeDirectory=, StateDirectory=. One detached supervisor process per running unit keeps its state in /run/units.
 """
 import os
-import shlex
 import signal
-import subprocess
 import sys
 import time
 
@@ -86,6 +84,8 @@ def state(unit):
 
 
 def environment(config):
+    import shlex  # needed to start a unit only, and dear to load
+
     env = dict(ENV)
     for entry in config.get("Environment", []):
         env.update(pair.split("=", 1) for pair in shlex.split(entry))
@@ -100,10 +100,14 @@ def environment(config):
 
 
 def command(line):
+    import shlex
+
     return shlex.split(line.lstrip("-@+!:"))
 
 
 def run_all(config, key, env, cwd):
+    import subprocess
+
     for line in config.get(key, []):
         code = subprocess.call(command(line), env=env, cwd=cwd)
         if code and not line.startswith("-"):
@@ -113,21 +117,26 @@ def run_all(config, key, env, cwd):
 
 def supervise(unit):
     """Runs in a session of its own until the unit is stopped or ends for good."""
-    child, stopping = None, False
+    import subprocess
+
+    child, stopping, patience = None, False, 10
 
     def stop(*_):
         nonlocal stopping
         stopping = True
         if child:
             child.terminate()
+            signal.setitimer(signal.ITIMER_REAL, max(patience, 0.001))
 
     signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGALRM, lambda *_: child and child.kill())
     record(unit, "supervisor", str(os.getpid()))
     record(unit, "state", "activating")
     result = "inactive"
     while not stopping:
         config = parse(unit)
         env, cwd = environment(config), one(config, "WorkingDirectory", "/")
+        patience = seconds(one(config, "TimeoutStopSec", "10"))
         for key, base in (("RuntimeDirectory", "/run/"), ("StateDirectory", "/var/lib/")):
             for name in " ".join(config.get(key, [])).split():
                 os.makedirs(base + name, exist_ok=True)
@@ -147,8 +156,8 @@ def supervise(unit):
                 record(unit, "pid", str(child.pid))
                 record(unit, "state", "active")
                 if stopping:
-                    child.terminate()
-                code = wait(child, config, lambda: stopping)
+                    stop()
+                code = wait(child, config)
                 print("%s: main process exited, code %s" % (unit, code), flush=True)
             except OSError as problem:
                 print("%s: %s" % (unit, problem), flush=True)
@@ -171,18 +180,10 @@ def supervise(unit):
             pass
 
 
-def wait(child, config, is_stopping):
-    """The main process's code; after a stop request that takes too long, or at its end, the rest of its group is killed."""
-    limit, since = seconds(one(config, "TimeoutStopSec", "10")), None
-    while True:
-        try:
-            code = child.wait(0.5)
-            break
-        except subprocess.TimeoutExpired:
-            if is_stopping():
-                since = since or time.monotonic()
-                if time.monotonic() - since > limit:
-                    child.kill()
+def wait(child, config):
+    """The main process's code; the rest of its group is killed at its end."""
+    code = child.wait()
+    signal.setitimer(signal.ITIMER_REAL, 0)
     if one(config, "KillMode", "control-group") != "process":
         try:
             os.killpg(child.pid, signal.SIGKILL)
