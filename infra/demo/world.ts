@@ -105,20 +105,20 @@ export async function enroll({ lab, api }: Pick<World, "lab" | "api">, host: str
 }
 
 /**
- * Enrolls every node of the demo and waits until each is connected. Directors come first and one by one, since the first holds the VIPs;
- * real servers a few at a time.
+ * Enrolls every node of the demo and waits until each is connected. One director comes first, since the first holds the VIPs; the others a
+ * few at a time.
  */
 export async function enrollAll(world: Pick<World, "lab" | "api">, onStep: (text: string) => void = () => {}): Promise<void> {
-  const waiting = [...demoNodes];
-  const enrollNext = async (role: NodeRole) => {
-    while (waiting[0]?.role === role) {
-      const { host } = waiting.shift()!;
-      onStep(`enrolling ${host} (${role === "director" ? "director" : "real server"})`);
-      await enroll(world, host, role);
-    }
+  const [first, ...waiting] = demoNodes;
+  const enrollOne = async ({ host, role }: (typeof demoNodes)[number]) => {
+    onStep(`enrolling ${host} (${role === "director" ? "director" : "real server"})`);
+    await enroll(world, host, role);
   };
-  await enrollNext("director");
-  await Promise.all(Array.from({ length: 3 }, () => enrollNext("realServer")));
+  const enrollRest = async () => {
+    for (let next = waiting.shift(); next; next = waiting.shift()) await enrollOne(next);
+  };
+  await enrollOne(first!);
+  await Promise.all(Array.from({ length: 3 }, enrollRest));
   await until(
     "every node to be connected",
     async () => {
@@ -155,7 +155,5 @@ export async function inSync(api: RestClient, id: string, deadlineMs = 150_000):
 
 /** The demo's four services, one per forwarding. */
 export async function createDemoServices(api: RestClient): Promise<VirtualServiceView[]> {
-  const created: VirtualServiceView[] = [];
-  for (const service of demoServices) created.push(await createService(api, service));
-  return created;
+  return Promise.all(demoServices.map((service) => createService(api, service)));
 }
