@@ -100,12 +100,14 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     },
   });
   const watchers = new Watchers(() => store.state.sequence);
+  const counterStore = new CounterStore({ db, now });
   const context: ServiceContext = {
     db,
     store,
     live,
     now,
     sources: { state: store.state, plans: store.plans, live },
+    counters: counterStore,
     controllerAddresses: options.controllerAddresses ?? (() => ownAddresses([options.publicUrl, options.agentUrl])),
   };
   const chores = new Chores(context, log);
@@ -144,7 +146,6 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const { publicUrl, agentUrl, pin } = options;
   const enrolling = enrollment({ ...context, certificates, publicUrl, agentUrl, pin });
   const tokens = apiTokens(db, now);
-  const counterStore = new CounterStore({ db, now });
   const agents = agentDesk(context, certificates, counterStore);
 
   return {

@@ -32,7 +32,14 @@ export class Draft {
   readonly #changes: Records["changes"] = [];
   readonly #audits: Records["audits"] = [];
 
-  constructor(options: { base: FleetState; tx: Transaction; fleet: FleetRow; report: ReportOf; now: number; call: Call }) {
+  constructor(options: {
+    base: FleetState;
+    tx: Transaction;
+    fleet: Pick<FleetRow, "sequence">;
+    report: ReportOf;
+    now: number;
+    call: Call;
+  }) {
     this.#base = options.base;
     this.state = new FleetState(options.base);
     this.#tx = options.tx;
@@ -179,6 +186,31 @@ export class Draft {
     this.#vips.add(vip.address);
   }
 
+  /** The services and VIPs that this write touches, as far as is known by now. */
+  get touched(): { serviceIds: ReadonlySet<string>; vips: ReadonlySet<string> } {
+    return { serviceIds: this.#services, vips: this.#vips };
+  }
+
+  /** The drafts that would follow this one if every node did at once what it is told, until nothing waits any more. Nothing is saved. */
+  foresee(): Draft[] {
+    const drafts: Draft[] = [];
+    for (let last: Draft = this; drafts.length < foreseenSteps; last = drafts.at(-1)!) {
+      const base = last.state;
+      const next = new Draft({
+        base,
+        tx: this.#tx,
+        fleet: { sequence: last.sequence + 1 },
+        report: obedient(base, this.#services),
+        now: this.#now.getTime(),
+        call: this.#call,
+      });
+      next.touch(this.#services);
+      if (!next.settle()) break;
+      drafts.push(next);
+    }
+    return drafts;
+  }
+
   /** Writes every touched row. */
   async save(): Promise<void> {
     for (const id of this.#groups) await this.#saveGroup(this.state.groups.get(id)!);
@@ -251,7 +283,7 @@ export class Draft {
       INSERT INTO "realServer" SELECT * FROM jsonb_populate_recordset(NULL::"realServer", ${JSON.stringify(realServers)}::jsonb)
       ON CONFLICT (id) DO UPDATE SET position = excluded.position, rip = excluded.rip, port = excluded.port, weight = excluded.weight,
         forwarding = excluded.forwarding, "upperThreshold" = excluded."upperThreshold", "lowerThreshold" = excluded."lowerThreshold",
-        "nodeId" = excluded."nodeId"`;
+        "nodeId" = excluded."nodeId", "adminState" = excluded."adminState", drain = excluded.drain`;
   }
 
   async #saveGates(services: readonly { before: StoredService | undefined; after: StoredService }[]): Promise<void> {
@@ -264,6 +296,22 @@ export class Draft {
     }
     if (fresh.length > 0) await this.#tx.gate.createMany({ data: fresh.map(gateRow) });
   }
+}
+
+/** A change of real servers takes three steps to the end (ready, admitted, let go); a few more cost nothing. */
+const foreseenSteps = 8;
+
+/** Reports of nodes that hold exactly what these services plan for them. */
+function obedient(state: FleetState, serviceIds: ReadonlySet<string>): ReportOf {
+  const plans = [...serviceIds].map((id) => planService(state, id));
+  return (nodeId) => ({
+    generation: Number.MAX_SAFE_INTEGER,
+    fragments: new Map(
+      plans
+        .flatMap((plan) => plan.get(nodeId) ?? [])
+        .map(({ id, hash }) => [id, { id, hash, state: "applied", reason: null, message: null }]),
+    ),
+  });
 }
 
 /** Whether only gates, or what others are, made a difference to a service. */

@@ -128,7 +128,12 @@ function serviceOf(row: Raw): StoredService {
 
 /** A spec as it was stored, with what was not there yet when it was. */
 function specOf(spec: StoredSpec, realServers: StoredSpec["realServers"]): StoredSpec {
-  return { ...spec, health: HealthSpec.parse(spec.health ?? {}), realServers };
+  const servers = realServers.map((server) => ({
+    ...server,
+    adminState: server.adminState ?? "active",
+    drain: server.drain ?? null,
+  }));
+  return { ...spec, health: HealthSpec.parse(spec.health ?? {}), realServers: servers };
 }
 
 /** The spec's own row and those of its real servers. */

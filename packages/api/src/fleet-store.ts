@@ -61,12 +61,13 @@ export class FleetStore {
 
   /**
    * A configuration write: one transaction, one sequence. `work` changes the draft and throws a DomainError when it may not be; with
-   * `isOptional` a write that would change nothing is given up and answers undefined.
+   * `isOptional` a write that would change nothing is given up and answers undefined. `rehearse` looks at what was written, which is then
+   * rolled back.
    */
   async write<T>(
     call: Call,
     work: (draft: Draft) => Promise<T>,
-    options: { evenObserving?: boolean; isOptional?: boolean } = {},
+    options: { evenObserving?: boolean; isOptional?: boolean; rehearse?: (draft: Draft) => void } = {},
   ): Promise<T | undefined> {
     const { db, now, report } = this.#options;
     // One at a time in this process: a queue on the fleet's lock would hold every connection of the pool.
@@ -84,6 +85,10 @@ export class FleetStore {
           const isAny = draft.settle();
           if (!isAny && options.isOptional) throw new NothingToDo();
           await draft.save();
+          if (options.rehearse) {
+            options.rehearse(draft);
+            throw new NothingToDo();
+          }
           return value;
         },
         { evenObserving: options.evenObserving },

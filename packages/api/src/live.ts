@@ -1,5 +1,5 @@
 import { type Database, Prisma } from "@trigon/db";
-import type { AgentEvent, AgentReport, FragmentState, ReportAnswer, TableRow } from "@trigon/model";
+import type { AgentEvent, AgentReport, FragmentState, HealthReport, ReportAnswer, TableRow } from "@trigon/model";
 import { reportLimits } from "@trigon/model";
 
 /** What a node last said, whichever replica heard it. */
@@ -11,6 +11,8 @@ export interface LiveReport {
   generation: number;
   receivedAt: number;
   fragments: Map<string, FragmentState>;
+  /** By fragment, what the director's checks say of its service. */
+  health: Map<string, HealthReport>;
   table: { rows: TableRow[]; total: number; at: string } | null;
   events: AgentEvent[];
 }
@@ -132,6 +134,7 @@ export class Live {
         RETURNING runs`);
       if (rows.length === 0) return false;
       await writeFragments(tx, nodeId, report, receivedAt);
+      await writeHealth(tx, nodeId, report);
       return true;
     });
     if (!accepted) return this.#refuse(nodeId, run, report);
@@ -148,6 +151,8 @@ export class Live {
       fragments.delete(id);
       changed.push(id);
     }
+    const health = healthAfter(known?.health, report, fragments);
+    changed.push(...(report.health ?? []).map(({ fragmentId }) => fragmentId));
     this.#reports.set(nodeId, {
       bootId: report.bootId,
       runId: report.runId,
@@ -156,6 +161,7 @@ export class Live {
       generation: report.generation,
       receivedAt: receivedAt.getTime(),
       fragments,
+      health,
       table: report.table ? { ...report.table, at: receivedAt.toISOString() } : (known?.table ?? null),
       events,
     });
@@ -247,9 +253,13 @@ export class Live {
       const isKnown = mine && mine.runId === report.runId && mine.pass >= report.pass;
       if (isKnown && !evenIfKnown) continue; // heard here in the meantime
       const states = fragments.filter(({ nodeId }) => nodeId === report.nodeId).map(stateOf);
+      const health = new Map<string, HealthReport>();
+      for (const row of fragments)
+        if (row.nodeId === report.nodeId && row.health) health.set(row.fragmentId, row.health as unknown as HealthReport);
       const changed = states.filter(({ id, hash, state }) => {
         const old = mine?.fragments.get(id);
-        return old?.hash !== hash || old.state !== state;
+        const isHealthNew = JSON.stringify(health.get(id)) !== JSON.stringify(mine?.health.get(id));
+        return old?.hash !== hash || old.state !== state || isHealthNew;
       });
       const table = report.table as { rows: TableRow[]; total: number } | null;
       this.#reports.set(report.nodeId, {
@@ -260,6 +270,7 @@ export class Live {
         generation: report.generation,
         receivedAt: report.receivedAt.getTime(),
         fragments: new Map(states.map((state) => [state.id, state])),
+        health,
         table: table && report.tableAt ? { ...table, at: report.tableAt.toISOString() } : null,
         events: report.events as unknown as AgentEvent[],
       });
@@ -277,6 +288,32 @@ function stateOf(row: { fragmentId: string; hash: string; state: string; reason:
     reason: row.reason,
     message: row.message,
   };
+}
+
+/** What is known of health after a report; of fragments that are no more, nothing. */
+function healthAfter(
+  before: ReadonlyMap<string, HealthReport> | undefined,
+  report: AgentReport,
+  fragments: ReadonlyMap<string, FragmentState>,
+): Map<string, HealthReport> {
+  const health = new Map(report.full ? [] : before);
+  for (const one of report.health ?? []) health.set(one.fragmentId, one);
+  for (const id of health.keys()) if (!fragments.has(id)) health.delete(id);
+  return health;
+}
+
+async function writeHealth(tx: Pick<Database["prisma"], "$executeRaw">, nodeId: string, report: AgentReport): Promise<void> {
+  const health = report.health ?? [];
+  const ids = health.map(({ fragmentId }) => fragmentId);
+  if (report.full) {
+    await tx.$executeRaw`
+      UPDATE "nodeFragment" SET health = NULL
+      WHERE "nodeId" = ${nodeId} AND health IS NOT NULL AND NOT ("fragmentId" = ANY (${ids}))`;
+  }
+  if (ids.length === 0) return;
+  await tx.$executeRaw`
+    UPDATE "nodeFragment" SET health = given.value FROM jsonb_array_elements(${JSON.stringify(health)}::jsonb) AS given
+    WHERE "nodeId" = ${nodeId} AND "fragmentId" = given.value->>'fragmentId'`;
 }
 
 async function writeFragments(

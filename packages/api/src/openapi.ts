@@ -1,4 +1,4 @@
-import { errorCodes } from "@trigon/model";
+import { ChangePreview, errorCodes } from "@trigon/model";
 import { z } from "zod";
 import { restBase } from "./rest.ts";
 import { type RestRoute, restRoutes } from "./rest-routes.ts";
@@ -50,7 +50,7 @@ export function openApiDocument({ version, url }: { version: string; url: string
     paths,
     components: {
       securitySchemes: { bearer: { type: "http", scheme: "bearer", description: "An API token, `trg_pat_…`." } },
-      schemas: { Problem: schemaOf(Problem, "output") },
+      schemas: { Problem: schemaOf(Problem, "output"), ChangePreview: schemaOf(ChangePreview, "output") },
       responses: {
         Problem: {
           description: "What went wrong (RFC 9457), with a stable code and the wrong fields.",
@@ -73,6 +73,10 @@ function operationOf(route: RestRoute): Record<string, unknown> {
     const description = 'The revision the change is based on, as in ETag: `"7"`. Without it 428, with an old one 412.';
     parameters.push({ name: "If-Match", in: "header", required: true, description, schema: { type: "string" } });
   }
+  if (rest.preview) {
+    const description = "Write nothing: answer 200 with what each node would do.";
+    parameters.push({ name: "dryRun", in: "query", required: false, description, schema: { type: "boolean", default: false } });
+  }
   if (rest.method === "POST") {
     const description = "Makes the request repeatable for a day.";
     parameters.push({ name: "Idempotency-Key", in: "header", required: false, description, schema: { type: "string" } });
@@ -83,6 +87,9 @@ function operationOf(route: RestRoute): Record<string, unknown> {
     ...(rest.conditional || rest.creates ? { ETag: { schema: { type: "string" } } } : {}),
     ...(rest.creates ? { Location: { schema: { type: "string" } } } : {}),
   };
+  const preview = { $ref: "#/components/schemas/ChangePreview" };
+  const answer = output && schemaOf(output, "output");
+  const answers = answer && rest.preview && status === "200" ? { anyOf: [answer, preview] } : answer;
   return {
     operationId: route.procedure,
     summary: rest.summary,
@@ -101,8 +108,11 @@ function operationOf(route: RestRoute): Record<string, unknown> {
       [status]: {
         description: status === "204" ? "Done" : "OK",
         ...(Object.keys(headers).length > 0 ? { headers } : {}),
-        ...(output ? { content: { "application/json": { schema: schemaOf(output, "output") } } } : {}),
+        ...(answers ? { content: { "application/json": { schema: answers } } } : {}),
       },
+      ...(rest.preview && status !== "200"
+        ? { "200": { description: "With dryRun=true", content: { "application/json": { schema: preview } } } }
+        : {}),
       default: { $ref: "#/components/responses/Problem" },
     },
   };

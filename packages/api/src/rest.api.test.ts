@@ -97,8 +97,8 @@ test.each(wrong)(
 );
 
 test("a parameter that a write does not know holds it back", async () => {
-  const answer = await call("POST", "/virtual-services?dryRun=true", web);
-  expect(answer.body).toMatchObject({ status: 422, errors: [{ pointer: "/dryRun", code: "field.unknown" }] });
+  const answer = await call("POST", "/virtual-services?simulate=true", web);
+  expect(answer.body).toMatchObject({ status: 422, errors: [{ pointer: "/simulate", code: "field.unknown" }] });
   expect(await fleet.database.sql(`SELECT 1 FROM "virtualService" WHERE "deletedAt" IS NULL`)).toEqual([]);
 });
 

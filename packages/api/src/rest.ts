@@ -34,10 +34,12 @@ export function createRest(options: RestOptions): (request: Request, context: Ap
       const { route, params } = found;
       const text = route.rest.method === "GET" ? "" : await request.text();
       const input = inputOf(route, params, url.searchParams, text, request.headers);
-      const work = () => run(route, input, context, request.signal);
+      const isDryRun = isDryRunOf(route, url.searchParams);
+      const work = () =>
+        isDryRun ? rehearse(route, input, context, request.signal) : run(route, input, context, request.signal);
       const key = request.headers.get("idempotency-key");
       const { status, headers, body } =
-        key !== null && method === "POST"
+        key !== null && method === "POST" && !isDryRun
           ? await once(
               { db, secretKey, now },
               { actor: context.actor.name, key: checkedKey(key), text: `${url.pathname}\n${text}` },
@@ -68,16 +70,27 @@ export function problemResponse(error: DomainError, requestId: string, instance:
   });
 }
 
+function call(path: string, type: RestRoute["type"], input: unknown, ctx: ApiContext, signal: AbortSignal): Promise<unknown> {
+  return callTRPCProcedure({ router: appRouter, path, getRawInput: async () => input, ctx, type, signal, batchIndex: 0 });
+}
+
+/** The same write as a preview: nothing is stored, and the answer says what would happen. */
+async function rehearse(route: RestRoute, input: Record<string, unknown> | undefined, ctx: ApiContext, signal: AbortSignal) {
+  const [router, action] = route.procedure.split(".");
+  const data = await call(`${router}.preview`, "mutation", { ...input, action }, ctx, signal);
+  return { status: 200, headers: {}, body: JSON.stringify(data) };
+}
+
+function isDryRunOf({ rest }: RestRoute, query: URLSearchParams): boolean {
+  const text = rest.preview ? query.get("dryRun") : null;
+  if (text === null || text === "true" || text === "false") return text === "true";
+  throw new DomainError("input.invalid", "dryRun is true or false.", [
+    { pointer: "/dryRun", code: "field.choice", detail: "true or false" },
+  ]);
+}
+
 async function run(route: RestRoute, input: unknown, ctx: ApiContext, signal: AbortSignal) {
-  const data = (await callTRPCProcedure({
-    router: appRouter,
-    path: route.procedure,
-    getRawInput: async () => input,
-    ctx,
-    type: route.type,
-    signal,
-    batchIndex: 0,
-  })) as { id?: string; revision?: number } | undefined;
+  const data = (await call(route.procedure, route.type, input, ctx, signal)) as { id?: string; revision?: number } | undefined;
   const headers: Record<string, string> = {};
   if (typeof data?.revision === "number") headers.etag = `"${data.revision}"`;
   if (route.rest.creates && data?.id) headers.location = `${restBase}${route.rest.path}/${data.id}`;
@@ -94,9 +107,10 @@ function inputOf(
 ): Record<string, unknown> | undefined {
   const { rest, inputs } = route;
   const input: Record<string, unknown> = { ...coerce(inputs, query), ...params };
+  if (rest.preview) delete input.dryRun;
   if (rest.method !== "GET") {
     // A parameter that a write does not know may have been meant to hold it back.
-    const stray = [...query.keys()][0];
+    const stray = [...query.keys()].find((key) => !(key === "dryRun" && rest.preview));
     if (stray !== undefined) {
       throw new DomainError("input.invalid", `"${stray}" is no parameter of this request.`, [
         { pointer: `/${stray}`, code: "field.unknown", detail: "Not a parameter of this request" },

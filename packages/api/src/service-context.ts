@@ -1,4 +1,5 @@
 import type { Database } from "@trigon/db";
+import type { CounterStore } from "./counters.ts";
 import type { FleetStore } from "./fleet-store.ts";
 import type { Live } from "./live.ts";
 import type { ViewSources } from "./views.ts";
@@ -9,6 +10,7 @@ export interface ServiceContext {
   store: FleetStore;
   live: Live;
   sources: ViewSources;
+  counters: CounterStore;
   now: () => number;
   /** Addresses at which people and agents reach the controllers: no VIP may be one of them. */
   controllerAddresses: () => readonly string[];

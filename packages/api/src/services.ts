@@ -3,6 +3,7 @@ import type {
   ApiTokenSpec,
   ApiTokenView,
   AuditEventView,
+  ChangePreview,
   ChangeView,
   DirectorGroupSpec,
   DirectorGroupView,
@@ -22,7 +23,16 @@ import type {
 } from "@trigon/model";
 import type { z } from "zod";
 import type { Call } from "./actor.ts";
-import type { FleetView, Invalidation, ListInput, Page, Revision, VirtualServicePatch, VirtualServiceWritten } from "./shapes.ts";
+import type {
+  FleetView,
+  Invalidation,
+  ListInput,
+  Page,
+  Revision,
+  ServiceWrite,
+  VirtualServicePatch,
+  VirtualServiceWritten,
+} from "./shapes.ts";
 
 /** The use cases behind the routers. Every write is one transaction: sequence, validate, write, change and audit, NOTIFY. */
 export interface Services {
@@ -36,6 +46,8 @@ export interface Services {
     putByName(call: Call, name: string, revision: Revision, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
     patch(call: Call, id: string, revision: Revision, patch: VirtualServicePatch): Promise<VirtualServiceWritten>;
     delete(call: Call, id: string, revision: Revision): Promise<void>;
+    /** What a write would do: the same transaction, rolled back. */
+    preview(call: Call, input: ServiceWrite): Promise<ChangePreview>;
     /** Checks a spec without writing it. `id` when it is an edit of an existing service. */
     validate(spec: unknown, id: string | undefined): Promise<{ errors: FieldError[]; lint: LintFinding[] }>;
   };

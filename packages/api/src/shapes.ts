@@ -10,6 +10,7 @@ import {
   HealthSpec,
   Id,
   LintFinding,
+  Name,
   NodeView,
   RealServerSpec,
   Scope,
@@ -62,6 +63,24 @@ function withoutDefault(schema: z.ZodType): z.ZodType {
 /** What a write of a virtual service answers: the view and what is legal but unwise about it. */
 export const VirtualServiceWritten = VirtualServiceView.extend({ lint: z.array(LintFinding) });
 export type VirtualServiceWritten = z.infer<typeof VirtualServiceWritten>;
+
+/** A write of a virtual service, whatever it is: what a preview rehearses. */
+export const ServiceWrite = z.discriminatedUnion("action", [
+  z.strictObject({ action: z.literal("create"), spec: VirtualServiceSpec }),
+  z.strictObject({ action: z.literal("replace"), id: Id, revision: Revision, spec: VirtualServiceSpec }),
+  z.strictObject({
+    action: z.literal("putByName"),
+    name: Name,
+    revision: Revision,
+    spec: VirtualServiceSpec.partial({ name: true }),
+  }),
+  z.strictObject({ action: z.literal("patch"), id: Id, revision: Revision, spec: VirtualServicePatch }),
+  z.strictObject({ action: z.literal("delete"), id: Id, revision: Revision }),
+]);
+type ServiceWriteInput = z.infer<typeof ServiceWrite>;
+export type ServiceWrite =
+  | Exclude<ServiceWriteInput, { action: "putByName" }>
+  | { action: "putByName"; name: string; revision?: Revision; spec: VirtualServiceSpec };
 
 export const FieldErrorShape = z.object({
   pointer: z.string(),

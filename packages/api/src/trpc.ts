@@ -24,6 +24,8 @@ export interface RestMeta {
   conditional?: true | "optional";
   /** 201 with a Location made from the answer's id. */
   creates?: boolean;
+  /** `?dryRun=true` runs the router's `preview` procedure instead, with this procedure's name as `action`. */
+  preview?: boolean;
 }
 
 export interface ProcedureMeta {

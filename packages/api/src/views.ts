@@ -1,13 +1,15 @@
 import {
+  defaultCheck,
   type FragmentState,
   type GateView,
   type NodePart,
   type NodeView,
+  type ServiceHealthView,
   type ServiceRow,
   summarise,
   type VirtualServiceView,
 } from "@trigon/model";
-import { gateReason } from "@trigon/planner";
+import { fragmentIdsOf, gateReason } from "@trigon/planner";
 import type { StoredGate, StoredNode, StoredService } from "./fleet-rows.ts";
 import type { FleetState } from "./fleet-state.ts";
 import type { Live } from "./live.ts";
@@ -65,7 +67,25 @@ export function serviceView(sources: ViewSources, service: StoredService): Virtu
         return { nodeId, nodeName, role, ...summarise(own) };
       }),
       gates: service.gates.map((gate) => gateView(sources, gate)),
+      health: healthView(sources, service),
     },
+  };
+}
+
+/** What the active director said last of the service's real servers, older front ends of the service included. */
+function healthView({ state, live }: ViewSources, service: StoredService): ServiceHealthView | null {
+  const directorNodeId = state.groups.get(service.spec.directorGroupId)?.activeNodeId;
+  const said = directorNodeId ? live.report(directorNodeId)?.health : undefined;
+  if (!directorNodeId || !said || !service.spec.enabled || service.deletedAt) return null;
+  const own = fragmentIdsOf(service.id).flatMap((id) => said.get(id) ?? []);
+  const [current] = own;
+  if (!current) return null;
+  const realServers = new Map(own.toReversed().flatMap((one) => one.realServers.map((server) => [server.realServerId, server])));
+  return {
+    directorNodeId,
+    mode: current.mode,
+    check: service.spec.health.check ?? defaultCheck(service.spec.protocol),
+    realServers: [...realServers.values()],
   };
 }
 
@@ -85,6 +105,7 @@ export function gateView({ state, live }: ViewSources, gate: StoredGate): GateVi
 
 export function serviceRow(sources: ViewSources, service: StoredService): ServiceRow {
   const { spec } = service;
+  const health = healthView(sources, service);
   const admitted = new Set(service.gates.filter((gate) => gate.admitted !== null).map((gate) => gate.realServerId));
   return {
     id: service.id,
@@ -96,7 +117,12 @@ export function serviceRow(sources: ViewSources, service: StoredService): Servic
     port: spec.port,
     forwarding: spec.forwarding,
     scheduler: spec.scheduler,
-    realServers: { total: spec.realServers.length, admitted: spec.realServers.filter(({ id }) => admitted.has(id)).length },
+    realServers: {
+      total: spec.realServers.length,
+      admitted: spec.realServers.filter(({ id }) => admitted.has(id)).length,
+      out: health?.realServers.filter(({ isOut }) => isOut).length ?? 0,
+    },
+    healthMode: health?.mode ?? null,
     sync: syncOf(sources, service),
   };
 }

@@ -6,6 +6,7 @@ export * from "./health.ts";
 export * from "./ids.ts";
 export * from "./parse-fragment.ts";
 export * from "./plan.ts";
+export * from "./preview.ts";
 export * from "./protocol.ts";
 export * from "./resource.ts";
 export * from "./spec.ts";

@@ -9,4 +9,5 @@ export * from "./plan-fragments.ts";
 export { tunnelAddress, tunnelName } from "./real-server.ts";
 export * from "./resolve.ts";
 export * from "./resolve-error.ts";
+export * from "./sentence.ts";
 export * from "./validate.ts";

@@ -1,7 +1,24 @@
-import { Id, LintFinding, Name, type ServiceCountersView, VirtualServiceSpec, VirtualServiceView } from "@trigon/model";
+import {
+  ChangePreview,
+  Id,
+  LintFinding,
+  Name,
+  type ServiceCountersView,
+  VirtualServiceSpec,
+  VirtualServiceView,
+} from "@trigon/model";
 import { tracked } from "@trpc/server";
 import { z } from "zod";
-import { ById, FieldErrorShape, ListInput, Pages, Revision, VirtualServicePatch, VirtualServiceWritten } from "../shapes.ts";
+import {
+  ById,
+  FieldErrorShape,
+  ListInput,
+  Pages,
+  Revision,
+  ServiceWrite,
+  VirtualServicePatch,
+  VirtualServiceWritten,
+} from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
 import { every } from "./every.ts";
 import { WatchInput, watch } from "./watch.ts";
@@ -31,7 +48,15 @@ export const virtualServiceRouter = router({
   create: procedure
     .meta({
       scope: "virtual-service:write",
-      rest: { method: "POST", path: "/virtual-services", tag, summary: "Create a virtual service", body: "spec", creates: true },
+      rest: {
+        method: "POST",
+        path: "/virtual-services",
+        tag,
+        summary: "Create a virtual service",
+        body: "spec",
+        creates: true,
+        preview: true,
+      },
     })
     .input(z.strictObject({ spec: VirtualServiceSpec }))
     .output(VirtualServiceWritten)
@@ -47,6 +72,7 @@ export const virtualServiceRouter = router({
         summary: "Replace a virtual service",
         body: "spec",
         conditional: true,
+        preview: true,
       },
     })
     .input(z.strictObject({ id: Id, revision: Revision, spec: VirtualServiceSpec }))
@@ -63,6 +89,7 @@ export const virtualServiceRouter = router({
         summary: "Create or replace the virtual service of this name",
         body: "spec",
         conditional: "optional",
+        preview: true,
       },
     })
     .input(z.strictObject({ name: Name, revision: Revision, spec: VirtualServiceSpec.partial({ name: true }) }))
@@ -81,6 +108,7 @@ export const virtualServiceRouter = router({
         summary: "Change some fields of a virtual service",
         body: "spec",
         conditional: true,
+        preview: true,
       },
     })
     .input(z.strictObject({ id: Id, revision: Revision, spec: VirtualServicePatch }))
@@ -90,10 +118,28 @@ export const virtualServiceRouter = router({
   delete: procedure
     .meta({
       scope: "virtual-service:write",
-      rest: { method: "DELETE", path: "/virtual-services/{id}", tag, summary: "Delete a virtual service", conditional: true },
+      rest: {
+        method: "DELETE",
+        path: "/virtual-services/{id}",
+        tag,
+        summary: "Delete a virtual service",
+        conditional: true,
+        preview: true,
+      },
     })
     .input(z.strictObject({ id: Id, revision: Revision }))
     .mutation(({ ctx, input }) => ctx.services.virtualServices.delete(ctx.call, input.id, input.revision)),
+
+  preview: procedure
+    .meta({ scope: "virtual-service:write" })
+    .input(ServiceWrite)
+    .output(ChangePreview)
+    .mutation(({ ctx, input }) =>
+      ctx.services.virtualServices.preview(
+        ctx.call,
+        input.action === "putByName" ? { ...input, spec: { ...input.spec, name: input.name } } : input,
+      ),
+    ),
 
   validate: procedure
     .meta({

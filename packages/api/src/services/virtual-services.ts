@@ -1,14 +1,23 @@
-import { DomainError, type FieldError, type LintFinding, VirtualServiceSpec } from "@trigon/model";
+import {
+  type ChangePreview,
+  DomainError,
+  type FieldError,
+  type LintFinding,
+  unreachable,
+  VirtualServiceSpec,
+} from "@trigon/model";
 import { canonicalJson, type FleetNode, lintService, type ValidationContext, validateService } from "@trigon/planner";
+import type { Call } from "../actor.ts";
 import type { Draft } from "../draft.ts";
 import type { StoredGroup, StoredService, StoredSpec } from "../fleet-rows.ts";
 import type { FleetState } from "../fleet-state.ts";
 import { newId } from "../new-id.ts";
+import { previewNodes, totalOf } from "../preview.ts";
 import { fieldErrorsOf, parseOrThrow } from "../problem.ts";
 import { checkRevision } from "../revision.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
-import type { VirtualServiceWritten } from "../shapes.ts";
+import type { Revision, ServiceWrite, VirtualServicePatch, VirtualServiceWritten } from "../shapes.ts";
 import { sortedPage } from "../sorted-page.ts";
 import { serviceRow, serviceView } from "../views.ts";
 import { matches } from "./text-filter.ts";
@@ -60,6 +69,63 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
     return true;
   }
 
+  /** What a write does to a draft, and the id of the service that it is about, known once that ran. */
+  function stepOf(input: ServiceWrite): { id: () => string; work: (draft: Draft) => Promise<void> } {
+    let id = "id" in input ? input.id : newId("virtualService");
+    const work = async (draft: Draft): Promise<void> => {
+      switch (input.action) {
+        case "create":
+          return create(draft, id, input.spec);
+        case "putByName": {
+          const { name, spec } = input;
+          const service = draft.state.liveServices().find((one) => one.spec.name === name);
+          if (!service) return create(draft, id, { ...spec, name });
+          id = service.id;
+          checkRevision(service.revision, input.revision ?? "*");
+          await put(draft, service, { ...spec, name });
+          return;
+        }
+        case "replace":
+        case "patch": {
+          const service = draft.state.service(id);
+          checkRevision(service.revision, input.revision);
+          await put(draft, service, input.action === "replace" ? input.spec : patched(service.spec, input.spec));
+          return;
+        }
+        case "delete":
+          return remove(draft, id, input.revision);
+        default:
+          return unreachable(input);
+      }
+    };
+    return { id: () => id, work };
+  }
+
+  async function remove(draft: Draft, id: string, revision: Revision): Promise<void> {
+    const service = draft.state.services.get(id);
+    if (!service) throw new DomainError("resource.notFound", `There is no virtual service ${id}.`);
+    if (service.deletedAt) return;
+    checkRevision(service.revision, revision);
+    const { spec } = service;
+    draft.putService({ ...service, revision: service.revision + 1, updatedAt: draft.now, deletedAt: draft.now });
+    draft.change({ action: "deleted", objectKind: "virtualService", objectId: id, objectName: spec.name, before: spec });
+    draft.audit("virtualService.deleted", id, { name: spec.name });
+  }
+
+  async function write(call: Call, input: ServiceWrite): Promise<VirtualServiceWritten> {
+    const step = stepOf(input);
+    await store.write(call, step.work, { isOptional: true });
+    return written(step.id());
+  }
+
+  /** The preview of a write that asks for what is there. */
+  function unchanged(id: string): ChangePreview {
+    const service = store.state.services.get(id);
+    const spec = service && !service.deletedAt ? service.spec : null;
+    const lint = spec ? lintOf(store.state, spec, id) : [];
+    return { dryRun: true, changesAnything: false, before: spec, after: spec, nodes: [], connections: null, lint };
+  }
+
   return {
     async list(input) {
       return sortedPage(
@@ -83,76 +149,40 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
       return serviceView(sources, (await store.refresh()).service(id));
     },
 
-    async create(call, input) {
-      const id = newId("virtualService");
-      await store.write(call, (draft) => create(draft, id, input));
-      return written(id);
-    },
-
-    async putByName(call, name, revision, input) {
-      let id = newId("virtualService");
-      await store.write(
-        call,
-        async (draft) => {
-          const service = draft.state.liveServices().find(({ spec }) => spec.name === name);
-          if (!service) return create(draft, id, { ...input, name });
-          id = service.id;
-          checkRevision(service.revision, revision ?? "*");
-          await put(draft, service, { ...input, name });
-        },
-        { isOptional: true },
-      );
-      return written(id);
-    },
-
-    async replace(call, id, revision, input) {
-      await store.write(
-        call,
-        async (draft) => {
-          const service = draft.state.service(id);
-          checkRevision(service.revision, revision);
-          await put(draft, service, input);
-        },
-        { isOptional: true },
-      );
-      return written(id);
-    },
-
-    async patch(call, id, revision, patch) {
-      await store.write(
-        call,
-        async (draft) => {
-          const service = draft.state.service(id);
-          checkRevision(service.revision, revision);
-          const health = { ...service.spec.health, ...patch.health };
-          await put(draft, service, parseOrThrow(VirtualServiceSpec, { ...service.spec, ...patch, health }));
-        },
-        { isOptional: true },
-      );
-      return written(id);
-    },
+    create: (call, spec) => write(call, { action: "create", spec }),
+    putByName: (call, name, revision, spec) => write(call, { action: "putByName", name, revision, spec }),
+    replace: (call, id, revision, spec) => write(call, { action: "replace", id, revision, spec }),
+    patch: (call, id, revision, spec) => write(call, { action: "patch", id, revision, spec }),
 
     async delete(call, id, revision) {
-      await store.write(
-        call,
-        async (draft) => {
-          const service = draft.state.services.get(id);
-          if (!service) throw new DomainError("resource.notFound", `There is no virtual service ${id}.`);
-          if (service.deletedAt) return;
-          checkRevision(service.revision, revision);
-          const { spec } = service;
-          draft.putService({ ...service, revision: service.revision + 1, updatedAt: draft.now, deletedAt: draft.now });
-          draft.change({
-            action: "deleted",
-            objectKind: "virtualService",
-            objectId: id,
-            objectName: spec.name,
-            before: spec,
-          });
-          draft.audit("virtualService.deleted", id, { name: spec.name });
+      await store.write(call, stepOf({ action: "delete", id, revision }).work, { isOptional: true });
+    },
+
+    async preview(call, input) {
+      const step = stepOf(input);
+      await store.refresh();
+      await context.counters.look();
+      let preview: ChangePreview | undefined;
+      await store.write(call, step.work, {
+        isOptional: true,
+        rehearse: (draft) => {
+          const before = sources.state.services.get(step.id());
+          const after = draft.state.services.get(step.id());
+          const isGone = !after || after.deletedAt !== null;
+          const counters = context.counters.views(sources.state, [step.id()], ({ nodeId }) => nodeId ?? undefined);
+          const nodes = previewNodes(draft, sources, counters);
+          preview = {
+            dryRun: true,
+            changesAnything: true,
+            before: before && !before.deletedAt ? before.spec : null,
+            after: isGone ? null : after.spec,
+            nodes,
+            connections: totalOf(nodes),
+            lint: isGone ? [] : lintOf(draft.state, after.spec, step.id()),
+          };
         },
-        { isOptional: true },
-      );
+      });
+      return preview ?? unchanged(step.id());
     },
 
     async validate(input, id) {
@@ -164,6 +194,10 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
       return { errors, lint: errors.length === 0 ? lintOf(state, parsed.data, id) : [] };
     },
   };
+}
+
+function patched(spec: StoredSpec, patch: VirtualServicePatch): VirtualServiceSpec {
+  return parseOrThrow(VirtualServiceSpec, { ...spec, ...patch, health: { ...spec.health, ...patch.health } });
 }
 
 /** The group a spec means: the one it names, or the only one there is. */
