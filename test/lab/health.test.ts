@@ -1,0 +1,158 @@
+import { fetchAnswers, startLoad, until } from "@trigon/lab";
+import { HealthCheck, HealthSpec } from "@trigon/model";
+import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { applyPlan, fragmentsOf, installAgent, ipvsTable, startAgent } from "./agent.ts";
+import { useLab } from "./use-lab.ts";
+
+const vip = "10.2.0.100";
+const rips = { rs1: "10.2.0.21", rs2: "10.2.0.22", rs3: "10.2.0.23" } as const;
+type Name = keyof typeof rips;
+const names = Object.keys(rips) as Name[];
+const timing = { intervalMs: 500, fastIntervalMs: 500, timeoutMs: 300, rise: 2, fall: 3 };
+/** How long after its death a server may be sent clients: `fall × interval + timeout`. */
+const boundMs = timing.fall * timing.intervalMs + timing.timeoutMs;
+
+/** A DR service over three real servers, checked by HTTP. */
+function checkedService(change: Partial<typeof timing> = {}, more: object = {}) {
+  const realServers = names.map((host) => ({ host, rip: rips[host] }));
+  const fragments = fragmentsOf({ vip, forwarding: "dr", realServers });
+  const check = HealthCheck.parse({ kind: "http", path: "/", body: '"server"', ...timing, ...change });
+  return { ...fragments, service: { ...fragments.service, health: { ...HealthSpec.parse({}), ...more, check } } };
+}
+
+describe("health checks on a director", { timeout: 240_000 }, () => {
+  const lab = useLab({ fresh: ["dir1", ...names] });
+  const dir1 = () => lab.host("dir1");
+  let agent = 0;
+
+  beforeAll(async () => {
+    const dr = checkedService();
+    await installAgent(dir1(), ...names.map((name) => lab.host(name)));
+    await Promise.all(names.map((name) => applyPlan(lab.host(name), [dr.realServer(name)])));
+    agent = await startAgentWith(dr);
+  }, 240_000);
+
+  async function startAgentWith(dr: ReturnType<typeof checkedService>): Promise<number> {
+    await applyPlan(dir1(), [dr.service, dr.vip]);
+    return startAgent(dir1());
+  }
+
+  /** `rs1=1 rs2=0 rs3=1`, by ipvsadm; a server that is not there is left out. */
+  async function weights(): Promise<string> {
+    const lines = (await ipvsTable(dir1())).filter((line) => line.startsWith(`-a -t ${vip}:80 `));
+    return names
+      .flatMap((name) => {
+        const line = lines.find((text) => text.includes(` -r ${rips[name]}:80 `));
+        return line ? [`${name}=${/-w (\d+)/.exec(line)?.[1]}`] : [];
+      })
+      .join(" ");
+  }
+  const becomes = (expected: string, deadlineMs = 30_000) =>
+    until(`the weights to be ${expected}`, async () => (await weights()) === expected, { deadlineMs, everyMs: 50 });
+  const allServe = "rs1=1 rs2=1 rs3=1";
+  const without = (gone: Name) => names.map((name) => `${name}=${name === gone ? 0 : 1}`).join(" ");
+
+  const httpdOf = async (name: Name) => (await lab.host(name).sh("pgrep -f httpd.py")).split("\n")[0]!;
+  /** The lab's web server again, as the lab starts it. */
+  const startHttpdAgain = (name: Name, command: string[]) => lab.host(name).detach(command, { log: "/run/httpd-again.log" });
+
+  /** Says what a real server does to packets for its own address; the VIP's are left alone. */
+  async function filter(name: Name, ...rule: string[]): Promise<void> {
+    await lab.host(name).sh(`iptables-legacy -I INPUT -d ${rips[name]} -p tcp --dport 80 ${rule.join(" ")}`);
+  }
+  async function heal(...which: Name[]): Promise<void> {
+    await Promise.all(
+      which.map((name) => lab.host(name).sh("iptables-legacy -D INPUT 1; tc qdisc del dev eth0 root", { allowFailure: true })),
+    );
+  }
+  afterEach(() => heal(...names));
+
+  test("a killed server costs clients nothing after fall × interval + timeout, and is back when it is", async () => {
+    await becomes(allServe);
+    const pid = await httpdOf("rs2");
+    const command = (await lab.host("rs2").readFile(`/proc/${pid}/cmdline`)).toString().split("\0").filter(Boolean);
+    const load = await startLoad(lab.host("client"), { targets: [`${vip}:80`], rate: 100 });
+    const killedAt = Number(await lab.host("rs2").sh(`date +%s.%N; kill -9 ${pid}`));
+    await becomes(without("rs2"));
+    const answers = await fetchAnswers(lab.host("client"), `${vip}:80`, { count: 8 });
+    expect([...new Set(answers.map(({ server }) => server))].sort()).toEqual(["rs1", "rs3"]);
+    const { ok, failed, failures, servers } = await load.stop();
+    const lastMs = Math.round(Math.max(0, ...failures.map(({ start }) => start - killedAt)) * 1000);
+    console.log(
+      `killed rs2: ${ok} answered, ${failed} failed, the last ${lastMs} ms after the kill (bound ${boundMs} ms)`,
+      servers,
+    );
+    expect(failed).toBeGreaterThan(0);
+    expect(failures.every(({ start }) => start >= killedAt - 0.1)).toBe(true);
+    expect(lastMs).toBeLessThanOrEqual(boundMs);
+    expect(answers).toHaveLength(8);
+
+    await startHttpdAgain("rs2", command);
+    await becomes(allServe);
+    const again = await fetchAnswers(lab.host("client"), `${vip}:80`, { count: 6 });
+    expect([...new Set(again.map(({ server }) => server))].sort()).toEqual(names);
+  });
+
+  test.each([
+    ["black hole", "rs1", ["-j", "DROP"]],
+    ["reset", "rs3", ["-j", "REJECT", "--reject-with", "tcp-reset"]],
+    ["half-open port", "rs1", ["!", "--syn", "-j", "DROP"]],
+  ] as const)("%s: out, and back when it is over", async (_fault, name, rule) => {
+    await becomes(allServe);
+    await filter(name, ...rule);
+    await becomes(without(name));
+    await heal(name);
+    await becomes(allServe, 60_000);
+  });
+
+  test("answers later than the timeout: out, and back when they are quicker", async () => {
+    await becomes(allServe);
+    await lab.host("rs3").sh("tc qdisc add dev eth0 root netem delay 500ms");
+    await becomes(without("rs3"));
+    await heal("rs3");
+    await becomes(allServe, 60_000);
+  });
+
+  test("the check network is down while traffic is fine: everybody serves, and no client notices", async () => {
+    await becomes(allServe);
+    const load = await startLoad(lab.host("client"), { targets: [`${vip}:80`], rate: 100, held: 6 });
+    await Promise.all(names.map((name) => filter(name, "-j", "DROP")));
+    const mode = async () => (await health())?.services[0]?.mode;
+    await until("the service to fail open", async () => (await mode()) === "failOpen", { deadlineMs: 30_000, everyMs: 50 });
+    await becomes(allServe);
+    const { ok, failed, heldFailed } = await load.stop();
+    console.log(`all checks fail: ${ok} answered, ${failed} failed, ${heldFailed} held connections lost`);
+    expect({ failed, heldFailed }).toEqual({ failed: 0, heldFailed: 0 });
+    expect(ok).toBeGreaterThan(100);
+    await heal(...names);
+    await until("the checks to count again", async () => (await mode()) === "normal", { deadlineMs: 60_000, everyMs: 50 });
+    await becomes(allServe, 60_000);
+  });
+
+  test("a down verdict outlives kill -9 of the agent: the first pass weighs 0, long before checks could tell", async () => {
+    await dir1().sh(`kill -9 ${agent}`);
+    // Asked so rarely that only the remembered verdict can be the reason.
+    const slow = { intervalMs: 20_000, fastIntervalMs: 20_000 };
+    agent = await startAgentWith(checkedService());
+    await filter("rs2", "-j", "DROP");
+    await becomes(without("rs2"));
+    await until("the verdict to be on the disk", async () =>
+      (await dir1().sh("cat /var/lib/trigon/health.json")).includes('"down"'),
+    );
+    await dir1().sh(`kill -9 ${agent}`);
+    await dir1().sh(`ipvsadm -e -t ${vip}:80 -r ${rips.rs2}:80 -g -w 7`);
+    const began = Date.now();
+    agent = await startAgentWith(checkedService(slow));
+    await becomes(without("rs2"), 15_000);
+    console.log(`after the restart the dead server was out within ${Date.now() - began} ms`);
+    expect(Date.now() - began).toBeLessThan(2 * slow.intervalMs);
+  });
+
+  /** What the agent itself says. */
+  async function health(): Promise<{ services: { mode: string }[] } | undefined> {
+    const answer = await dir1().sh("curl -s -X POST --unix-socket /var/lib/trigon/agent.sock http://agent/status", {
+      allowFailure: true,
+    });
+    return answer === "" ? undefined : JSON.parse(answer).health;
+  }
+});
