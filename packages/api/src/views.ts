@@ -73,7 +73,7 @@ export function serviceView(sources: ViewSources, service: StoredService): Virtu
 }
 
 /** What the active director said last of the service's real servers, older front ends of the service included. */
-function healthView({ state, live }: ViewSources, service: StoredService): ServiceHealthView | null {
+export function healthView({ state, live }: ViewSources, service: StoredService): ServiceHealthView | null {
   const directorNodeId = state.groups.get(service.spec.directorGroupId)?.activeNodeId;
   const said = directorNodeId ? live.report(directorNodeId)?.health : undefined;
   if (!directorNodeId || !said || !service.spec.enabled || service.deletedAt) return null;

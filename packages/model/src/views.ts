@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { Facts } from "./facts.ts";
-import { AgentEvent, Counters, TableRow } from "./protocol.ts";
+import { HealthCheck, HealthMode } from "./health.ts";
+import { AgentEvent, Counters, RealServerHealth, TableRow } from "./protocol.ts";
 import { ApiTokenSpec, DirectorGroupSpec, EnrollmentTokenSpec, RealServerSpec, VirtualServiceSpec } from "./spec.ts";
 import { SyncState } from "./status.ts";
 import { Forwarding, NodeRole, Protocol } from "./vocabulary.ts";
@@ -34,6 +35,17 @@ export const NodePartView = z.object({
   message: z.string(),
 });
 
+/** What the active director's checks say of a service; null when it checks nothing, or has not said yet. */
+export const ServiceHealthView = z.object({
+  directorNodeId: z.string(),
+  /** `failOpen`: too few real servers pass, so checks are not heeded; `sorry`: the sorry server serves instead. */
+  mode: HealthMode,
+  /** The check as it is made, defaults filled in. */
+  check: HealthCheck,
+  realServers: z.array(RealServerHealth),
+});
+export type ServiceHealthView = z.infer<typeof ServiceHealthView>;
+
 export const VirtualServiceView = VirtualServiceSpec.extend({
   directorGroupId: z.string(),
   realServers: z.array(RealServerSpec.extend({ id: z.string(), port: z.int().nullable() })),
@@ -41,7 +53,7 @@ export const VirtualServiceView = VirtualServiceSpec.extend({
   revision: z.int(),
   createdAt: At,
   updatedAt: At,
-  status: z.object({ sync: Sync, parts: z.array(NodePartView), gates: z.array(GateView) }),
+  status: z.object({ sync: Sync, parts: z.array(NodePartView), gates: z.array(GateView), health: ServiceHealthView.nullable() }),
 });
 export type VirtualServiceView = z.infer<typeof VirtualServiceView>;
 
@@ -213,7 +225,10 @@ export const ServiceRow = z.object({
   port: z.int(),
   forwarding: Forwarding,
   scheduler: z.string(),
-  realServers: z.object({ total: z.int(), admitted: z.int() }),
+  /** `out`: kept out of service by health checks. `admitted` counts them all the same. */
+  realServers: z.object({ total: z.int(), admitted: z.int(), out: z.int() }),
+  /** Null when nobody checks, or nothing was said yet. */
+  healthMode: HealthMode.nullable(),
   sync: Sync,
 });
 export type ServiceRow = z.infer<typeof ServiceRow>;

@@ -1,7 +1,7 @@
 import type { OverviewView } from "@trigon/model";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
-import { nodeView, syncOf } from "../views.ts";
+import { healthView, nodeView, syncOf } from "../views.ts";
 
 const calm = new Set(["inSync", "disabled", "applying"]);
 const problemsMost = 100;
@@ -27,6 +27,16 @@ export function overview({ store, live, sources }: ServiceContext): Services["ov
         } else if (!live.isConnected(node.id)) {
           problems.push({ kind: "node.disconnected", ...name, message: `${node.name} is not connected.` });
         } else if (!calm.has(sync.state)) problems.push({ kind: `node.${sync.state}`, ...name, message: sync.message });
+      }
+      for (const { service } of services) {
+        const health = healthView(sources, service);
+        if (!health || health.mode === "normal") continue;
+        const name = { objectId: service.id, objectName: service.spec.name };
+        const message =
+          health.mode === "failOpen"
+            ? `Too few real servers of ${service.spec.name} pass their checks: all of them serve (fail-open).`
+            : `Too few real servers of ${service.spec.name} pass their checks: the sorry server serves.`;
+        problems.push({ kind: `health.${health.mode}`, ...name, message });
       }
       for (const { service, sync } of services) {
         if (calm.has(sync.state)) continue;

@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "nodeFragment" ADD COLUMN     "health" JSONB;
