@@ -6,6 +6,7 @@ export * from "./cn.ts";
 export * from "./copy-box.tsx";
 export * from "./data-table.tsx";
 export * from "./dialog.tsx";
+export * from "./diff-view.tsx";
 export * from "./disclosure.tsx";
 export * from "./empty-state.tsx";
 export * from "./field.tsx";

@@ -85,6 +85,7 @@ function Editor({ latest }: { latest: VirtualServiceView }) {
         ) : undefined
       }
       onSubmit={(spec) => replace.mutate({ id: base.id, revision: base.revision, spec })}
+      writeOf={(spec) => ({ action: "replace", id: base.id, revision: base.revision, spec })}
     />
   );
 }

@@ -34,6 +34,7 @@ export function NewServicePage() {
         isSaving={create.isPending || create.isSuccess}
         error={create.error}
         onSubmit={(spec) => create.mutate({ spec })}
+        writeOf={(spec) => ({ action: "create", spec })}
       />
     </>
   );

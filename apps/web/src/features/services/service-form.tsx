@@ -13,6 +13,7 @@ import { problemOf } from "../../lib/problem.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ForwardingChoice } from "./forwarding-choice.tsx";
 import { Lint, useValidation } from "./lint.tsx";
+import { PreviewButton, type ServiceWrite } from "./preview.tsx";
 import { RealServersEditor } from "./real-servers-editor.tsx";
 import { type ErrorOf, type ServiceValues, withoutBlankRows } from "./spec.ts";
 
@@ -27,6 +28,8 @@ export function ServiceForm(props: {
   error: unknown;
   notice?: ReactNode;
   onSubmit: (spec: VirtualServiceSpec) => void;
+  /** The write that saving would be. */
+  writeOf: (spec: VirtualServiceSpec) => ServiceWrite;
 }) {
   const t = useTranslations();
   const sentence = useFieldSentence();
@@ -91,6 +94,11 @@ export function ServiceForm(props: {
             <Button type="submit" variant="primary" loading={props.isSaving}>
               {props.submitLabel}
             </Button>
+            <PreviewButton
+              ask={(then) => void form.handleSubmit((spec) => then(props.writeOf(spec)))()}
+              applyLabel={props.submitLabel}
+              onApply={() => void form.handleSubmit(props.onSubmit)()}
+            />
             <Link href={props.cancelHref} className={buttonStyle()}>
               {t("common.cancel")}
             </Link>

@@ -1,7 +1,7 @@
 "use client";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { endpoint, type VirtualServiceView } from "@trigon/model";
-import { Button, buttonStyle, Callout, ConfirmDialog, SkeletonRows, Tabs, toast } from "@trigon/ui";
+import { Button, buttonStyle, Callout, ConfirmDialog, Disclosure, SkeletonRows, Tabs, toast } from "@trigon/ui";
 import { Pencil, Power, Trash2 } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
@@ -16,6 +16,7 @@ import { useTRPC } from "../../lib/trpc.ts";
 import { ChangeList } from "../records/change-list.tsx";
 import { Lint, useValidation } from "./lint.tsx";
 import { LiveTab } from "./live-tab.tsx";
+import { DeletionPreview } from "./preview.tsx";
 import { SettingsTab } from "./settings-tab.tsx";
 import { specOf } from "./spec.ts";
 
@@ -187,6 +188,9 @@ function DeleteButton({ view, liveConnections }: { view: VirtualServiceView; liv
             {liveConnections > 0 ? (
               <p className="font-medium text-bad">{t("service.deleteLive", { count: liveConnections })}</p>
             ) : null}
+            <Disclosure summary={t("service.deletePreview")}>
+              <DeletionPreview id={view.id} revision={view.revision} />
+            </Disclosure>
           </>
         }
         confirmLabel={t("service.delete")}
