@@ -10,6 +10,7 @@ import { When } from "../../components/time.tsx";
 import { bitRate, byteCount, perSecond } from "../../lib/format.ts";
 import { useCountersHistory } from "../../lib/live.ts";
 import { repliesDirectly, replyRate, replyTotal } from "./counters.ts";
+import { HealthChip, HealthModeCallout } from "./health-chip.tsx";
 
 const historyLength = 90;
 
@@ -17,6 +18,7 @@ const historyLength = 90;
 export function LiveTab({ view, counters }: { view: VirtualServiceView; counters: ServiceCountersView | undefined }) {
   return (
     <div className="space-y-4">
+      <HealthModeCallout health={view.status.health} />
       <Figures view={view} counters={counters} />
       <RealServers view={view} counters={counters} />
       <Parts view={view} />
@@ -105,6 +107,7 @@ function RealServers({ view, counters }: { view: VirtualServiceView; counters: S
       header: t("admission"),
       cell: (row) => <GateChip gate={worstGate(view.status.gates, row.id)} enabled={view.enabled} />,
     },
+    { id: "health", header: t("health"), cell: (row) => <HealthChip view={view} realServerId={row.id} /> },
     { id: "weight", header: t("weight"), numeric: true, cell: (row) => byId.get(row.id)?.weight ?? row.weight },
     { id: "active", header: t("active"), numeric: true, cell: (row) => byId.get(row.id)?.active ?? "–" },
     { id: "inactive", header: t("inactive"), numeric: true, cell: (row) => byId.get(row.id)?.inactive ?? "–" },

@@ -14,6 +14,7 @@ import { useTRPC } from "../../lib/trpc.ts";
 import { ForwardingChoice } from "./forwarding-choice.tsx";
 import { Lint, useValidation } from "./lint.tsx";
 import { PreviewButton, type ServiceWrite } from "./preview.tsx";
+import { HealthSection } from "./health-section.tsx";
 import { RealServersEditor } from "./real-servers-editor.tsx";
 import { type ErrorOf, type ServiceValues, withoutBlankRows } from "./spec.ts";
 
@@ -82,6 +83,7 @@ export function ServiceForm(props: {
         </Card>
         <ForwardingChoice error={errorOf("forwarding", formState.errors.forwarding?.message)} />
         <RealServersEditor errorOf={errorOf} />
+        <HealthSection errorOf={errorOf} />
         <Advanced errorOf={errorOf} />
         {leftOver.map((field) => (
           <Callout key={field.code} tone="bad">

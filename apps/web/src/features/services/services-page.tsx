@@ -2,7 +2,7 @@
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { endpoint, Forwarding, type ServiceRow, SyncState } from "@trigon/model";
 import { Button, buttonStyle, Card, Chip, type Column, DataTable, EmptyState, Input, Select, SkeletonRows } from "@trigon/ui";
-import { Network, Plus, Search, SearchX } from "lucide-react";
+import { HeartCrack, Network, Plus, Search, SearchX } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
 import { useEffect, useState } from "react";
@@ -15,6 +15,7 @@ import { bitRate, perSecond } from "../../lib/format.ts";
 import { type CountersById, live, useCounters, useWatch } from "../../lib/live.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { replyRate } from "./counters.ts";
+import { HealthModeChip } from "./health-chip.tsx";
 
 /** Every virtual service, live. The filter lives in the URL, so that it can be linked to and survives a reload. */
 export function ServicesPage() {
@@ -177,9 +178,17 @@ function useColumns(counters: CountersById | undefined): Column<ServiceRow>[] {
       header: t("services.name"),
       isRowHeader: true,
       cell: (row) => (
-        <TextLink href={`/services/${row.id}`} className="break-words">
-          {row.name}
-        </TextLink>
+        <span className="inline-flex flex-wrap items-center gap-1.5">
+          <TextLink href={`/services/${row.id}`} className="break-words">
+            {row.name}
+          </TextLink>
+          <HealthModeChip mode={row.healthMode} />
+          {row.healthMode === "normal" && row.realServers.out > 0 ? (
+            <Chip tone="bad" icon={HeartCrack}>
+              {t("health.out", { count: row.realServers.out })}
+            </Chip>
+          ) : null}
+        </span>
       ),
     },
     {

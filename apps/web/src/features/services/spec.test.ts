@@ -13,7 +13,7 @@ const view = VirtualServiceView.parse({
   port: 80,
   forwarding: "tun",
   realServers: [{ id: "rs_1", rip: "10.0.0.2", port: null }],
-  status: { sync: { state: "inSync", reason: "", message: "" }, parts: [], gates: [] },
+  status: { sync: { state: "inSync", reason: "", message: "" }, parts: [], gates: [], health: null },
 });
 
 test("a view goes back as the spec it was made from, real server ids kept", () => {
