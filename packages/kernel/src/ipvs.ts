@@ -17,7 +17,6 @@ import {
   type IpvsService,
   type IpvsServiceId,
   type IpvsStats,
-  isNetlinkError,
   type ObservedDestination,
   plainTunnel,
   serviceFlag,
@@ -34,9 +33,6 @@ const ASKED_ONE_BY_ONE = 32;
 
 /** From here on it is worth to ask whether there is anything at all before the keys are taken apart. */
 const MANY_KEYS = 2_000;
-
-/** So many actions become messages at a time: what is made for them is garbage before the next are, and never leaves the young heap. */
-const BATCH_ACTIONS = 500;
 
 /** The IPVS table of this network namespace, by one netlink socket; changes travel many to a send. */
 export class IpvsAdapter implements Adapter<IpvsKind> {
@@ -102,9 +98,12 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     try {
       const client = await this.#open();
       if (!client) throw new KernelError("ENOENT", "Could not change the IPVS table: module ip_vs is not loaded");
+      // As many as one send holds become messages at a time, in memory that the next use again.
+      const size = client.batchMessages;
+      if (actions.length <= size) return await applyBatch(client, actions);
       const results: ActionResult[] = [];
-      for (let from = 0; from < actions.length; from += BATCH_ACTIONS)
-        results.push(...(await applyBatch(client, actions.slice(from, from + BATCH_ACTIONS))));
+      for (let from = 0; from < actions.length; from += size)
+        results.push(...(await applyBatch(client, actions.slice(from, from + size))));
       return results;
     } catch (error) {
       return actions.map(() => failed(error, "change the IPVS table"));
@@ -138,27 +137,13 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
 }
 
 async function applyBatch(client: IpvsClient, actions: readonly ActionOn<IpvsKind>[]): Promise<ActionResult[]> {
-  const results: ActionResult[] = actions.map(() => done);
-  const sent: number[] = [];
-  const operations: IpvsOperation[] = [];
-  for (const [index, action] of actions.entries()) {
-    try {
-      operations.push(operationOf(action));
-      sent.push(index);
-    } catch (error) {
-      results[index] = failed(error, `${action.op} ${(action.op === "delete" ? action.from : action.to).key}`);
-    }
-  }
-  let errors: Awaited<ReturnType<IpvsClient["batch"]>>;
   try {
-    errors = await client.batch(operations);
+    const errors = await client.batch({ length: actions.length, at: (index) => operationOf(actions[index]!) });
+    return errors.map((error) => (error ? failed(error, error.request) : done));
   } catch (error) {
-    if (!(error instanceof CodecError)) throw error;
+    if (!(error instanceof CodecError || error instanceof KernelError)) throw error;
     return applyEncodable(client, actions);
   }
-  for (const [at, error] of errors.entries())
-    if (error) results[sent[at]!] = failed(error, isNetlinkError(error) ? error.request : "change the IPVS table");
-  return results;
 }
 
 /** One value that the protocol cannot say must not fail its neighbours: such actions are sorted out, the rest is sent. */
@@ -168,7 +153,8 @@ async function applyEncodable(client: IpvsClient, actions: readonly ActionOn<Ipv
       encodeBatch([operationOf(action)], client.familyId);
       return undefined;
     } catch (error) {
-      return failed(new KernelError("EINVAL", (error as Error).message), action.op);
+      const reason = error instanceof KernelError ? error : new KernelError("EINVAL", (error as Error).message);
+      return failed(reason, `${action.op} ${(action.op === "delete" ? action.from : action.to).key}`);
     }
   });
   const rest = await applyBatch(
@@ -178,6 +164,7 @@ async function applyEncodable(client: IpvsClient, actions: readonly ActionOn<Ipv
   return refusals.map((refusal) => refusal ?? rest.shift()!);
 }
 
+/** What it answers for a destination is good until the next call: a table has tens of thousands. */
 function operationOf(action: ActionOn<IpvsKind>): IpvsOperation {
   if (action.op === "delete") {
     const { from } = action;
@@ -186,11 +173,10 @@ function operationOf(action: ActionOn<IpvsKind>): IpvsOperation {
   }
   const { to } = action;
   if (to.kind === "ipvsService") return { op: action.op === "create" ? "newService" : "setService", service: serviceOf(to) };
-  return {
-    op: action.op === "create" ? "newDestination" : "setDestination",
-    service: neededServiceId(to.service),
-    destination: destinationOf(to),
-  };
+  destinationChange.op = action.op === "create" ? "newDestination" : "setDestination";
+  destinationChange.service = neededServiceId(to.service);
+  sayDestination(destinationChange.destination, to);
+  return destinationChange;
 }
 
 const protocolNames = new Map(Object.entries(protocolNumber).map(([name, number]) => [number as number, name as Protocol]));
@@ -254,18 +240,31 @@ const destinationIdOf = ({ address, port }: IpvsDestinationResource) => ({ famil
 
 const tunnels = { ipip: plainTunnel, gre: { ...plainTunnel, type: "gre" } } as const;
 
-function destinationOf({ address, port, forward, weight, upperThreshold, lowerThreshold, tunnelType }: IpvsDestinationResource) {
-  const destination: IpvsDestination = {
-    family: familyOf(address),
-    address,
-    port,
-    forward,
-    weight,
-    upperThreshold,
-    lowerThreshold,
-    tunnel: tunnels[tunnelType],
-  };
-  return destination;
+/** Filled anew for each destination. */
+const destinationChange: Extract<IpvsOperation, { op: "newDestination" | "setDestination" }> = {
+  op: "newDestination",
+  service: { family: "inet", fwmark: 0 },
+  destination: {
+    family: "inet",
+    address: "",
+    port: 0,
+    forward: "droute",
+    weight: 0,
+    upperThreshold: 0,
+    lowerThreshold: 0,
+    tunnel: plainTunnel,
+  },
+};
+
+function sayDestination(destination: IpvsDestination, resource: IpvsDestinationResource): void {
+  destination.family = familyOf(resource.address);
+  destination.address = resource.address;
+  destination.port = resource.port;
+  destination.forward = resource.forward;
+  destination.weight = resource.weight;
+  destination.upperThreshold = resource.upperThreshold;
+  destination.lowerThreshold = resource.lowerThreshold;
+  destination.tunnel = tunnels[resource.tunnelType];
 }
 
 function destinationResource(service: string, destination: IpvsDestination): IpvsDestinationResource {

@@ -76,10 +76,25 @@ test("an operation's words name what it is about", () => {
 test("a batch is, byte for byte, each operation encoded by itself", () => {
   const other: IpvsService = { family: "inet6", fwmark: 7, scheduler: "rr", flags: 0, timeout: 0, netmask: "128" };
   const destination6: IpvsDestination = { ...destination, family: "inet6", address: "2001:db8::2" };
+  const alike: IpvsDestination = {
+    family: "inet",
+    address: "203.0.113.254",
+    port: 0xfedc,
+    forward: "masq",
+    weight: 0x01020304,
+    upperThreshold: 0x05060708,
+    lowerThreshold: 0x090a0b0c,
+    tunnel: { type: "gre", port: 0x1234, flags: 0x5678 },
+  };
   const operations: IpvsOperation[] = [
     { op: "newService", service },
     { op: "newDestination", service, destination },
+    { op: "newDestination", service, destination: alike },
+    { op: "newDestination", service: { ...service }, destination },
     { op: "setDestination", service: { ...service }, destination: { ...destination, weight: 9 } },
+    { op: "setDestination", service, destination: { ...alike, weight: 0xffff_ffff } },
+    { op: "newDestination", service, destination: destination6 },
+    { op: "newDestination", service, destination: alike },
     { op: "newDestination", service: { ...service, port: 81 }, destination },
     { op: "newDestination", service: other, destination: destination6 },
     { op: "delDestination", service: other, destination: destination6 },
@@ -101,6 +116,20 @@ test("a batch is, byte for byte, each operation encoded by itself", () => {
     }
   });
   expect(encodeBatch(operations, 28).toString("hex")).toBe(Buffer.concat(alone).toString("hex"));
+});
+
+test.each([
+  ["address", { address: "10.0.0.256" }],
+  ["port", { port: 65_536 }],
+  ["weight", { weight: -1 }],
+  ["upper threshold", { upperThreshold: 2 ** 32 }],
+  ["lower threshold", { lowerThreshold: 1.5 }],
+  ["tunnel port", { tunnel: { type: "gue", port: -1, flags: 0 } }],
+  ["family", { family: "inet6" }],
+] as const)("a wrong %s is noticed in the middle of a batch too", (_, wrong) => {
+  const bad = { ...destination, ...wrong } as IpvsDestination;
+  const operations: IpvsOperation[] = [destination, bad].map((one) => ({ op: "newDestination", service, destination: one }));
+  expect(() => encodeBatch(operations, 28)).toThrow(CodecError);
 });
 
 test("11,000 operations are encoded into as many messages without a buffer each", () => {

@@ -1,7 +1,7 @@
 import { CodecError } from "./codec.ts";
 import type { NetlinkError } from "./errors.ts";
 import { beginGeneric, GENL_HEADER, type GenericFamily, resolveFamily } from "./genl.ts";
-import { AF_INET, AF_INET6, type Family, familyNumber, familyOf, formatInet, parseInet } from "./inet.ts";
+import { AF_INET, AF_INET6, type Family, familyNumber, familyOf, formatInet, parseInet, parseInet4 } from "./inet.ts";
 import {
   type CommandRequest,
   commandReply,
@@ -132,26 +132,94 @@ export type IpvsOperation =
   | { op: "newDestination" | "setDestination"; service: IpvsServiceId; destination: IpvsDestination }
   | { op: "delDestination"; service: IpvsServiceId; destination: IpvsDestinationId };
 
+/** A run of changes, an array for example. What `at` answers is used at once and not kept: it may be the same object each time. */
+export interface IpvsOperations {
+  readonly length: number;
+  at(index: number): IpvsOperation | undefined;
+}
+
 /**
  * The bytes of a run of changes, ready for `NetlinkSocket.batch`, which fills in the sequence numbers. Throws CodecError when
  * a value cannot be said in the protocol (an address that is none, a scheduler name over 15 bytes, a negative weight).
+ * They are a view of `writer`, when one is given: valid until its next use.
  */
-export function encodeBatch(operations: readonly IpvsOperation[], familyId: number): Buffer {
-  const writer = new Writer(64 + operations.length * 176);
+export function encodeBatch(
+  operations: IpvsOperations,
+  familyId: number,
+  writer = new Writer(64 + operations.length * 176),
+): Buffer {
   let named: { id: IpvsServiceId; bytes: Uint8Array } | undefined; // destinations mostly come in runs of one service
-  for (const operation of operations) {
+  let last: Encoded | undefined;
+  for (let index = 0; index < operations.length; index++) {
+    const operation = operations.at(index)!;
     if (!("destination" in operation)) {
       writeOperation(writer, operation, familyId);
       continue;
     }
-    const { service: id } = operation;
-    if (!named || !isSameService(named.id, id)) named = { id, bytes: serviceRequest.encode(serviceIdToWire(id)) };
-    const { bytes } = named;
-    const start = beginGeneric(writer, familyId, ipvsCommand[operation.op], IPVS_VERSION);
-    destinationCommand.write(writer, { service: bytes, destination: destinationOf(operation) });
+    const { op, service: id } = operation;
+    if (!named || !isSameService(named.id, id)) {
+      named = { id, bytes: serviceRequest.encode(serviceIdToWire(id)) };
+      last = undefined;
+    }
+    if (op !== "delDestination" && last?.op === op && writeAlike(writer, last, operation.destination)) continue;
+    const start = beginGeneric(writer, familyId, ipvsCommand[op], IPVS_VERSION);
+    destinationCommand.write(writer, { service: named.bytes, destination: destinationOf(operation) });
     endMessage(writer, start);
+    last = op !== "delDestination" && operation.destination.family === "inet" ? { op, start, end: writer.position } : undefined;
   }
   return writer.written();
+}
+
+/** Where a message about an IPv4 destination lies: the next of the same service differs in a few fields. */
+interface Encoded {
+  op: IpvsOperation["op"];
+  start: number;
+  end: number;
+}
+
+/** Offsets of the fields of `destinationRequest`, whose attributes end a message, from the message's end. */
+const field = {
+  address: -88,
+  port: -68,
+  forward: -60,
+  weight: -52,
+  upperThreshold: -44,
+  lowerThreshold: -36,
+  tunnelType: -20,
+  tunnelPort: -12,
+  tunnelFlags: -4,
+} as const;
+
+const isU16 = (value: number) => (value & 0xffff) === value;
+const isU32 = (value: number) => value >>> 0 === value;
+
+/**
+ * Appends a copy of the message before, for another destination: a plan has tens of thousands. Answers false, with nothing written, where it is
+ * not sure: the tables then write it, or say what is wrong.
+ */
+function writeAlike(writer: Writer, { start, end }: Encoded, destination: IpvsDestination): boolean {
+  const { family, address, port, forward, weight, upperThreshold, lowerThreshold, tunnel } = destination;
+  const type = tunnelTypes.indexOf(tunnel.type);
+  const isPlain = family === "inet" && type >= 0 && isU16(port) && isU16(tunnel.port) && isU16(tunnel.flags);
+  if (!isPlain || !isU32(weight) || !isU32(upperThreshold) || !isU32(lowerThreshold)) return false;
+  const at = writer.reserve(end - start);
+  const { buffer, position } = writer;
+  buffer.copyWithin(at, start, end);
+  if (!parseInet4(address, buffer, position + field.address)) {
+    writer.position = at;
+    return false;
+  }
+  buffer[position + field.port] = port >>> 8;
+  buffer[position + field.port + 1] = port;
+  writer.setU32(position + field.forward, forwardMethods.indexOf(forward));
+  writer.setU32(position + field.weight, weight);
+  writer.setU32(position + field.upperThreshold, upperThreshold);
+  writer.setU32(position + field.lowerThreshold, lowerThreshold);
+  buffer[position + field.tunnelType] = type;
+  buffer[position + field.tunnelPort] = tunnel.port >>> 8;
+  buffer[position + field.tunnelPort + 1] = tunnel.port;
+  writer.setU16(position + field.tunnelFlags, tunnel.flags);
+  return true;
 }
 
 const isSameService = (one: IpvsServiceId, other: IpvsServiceId): boolean =>
@@ -177,6 +245,8 @@ export function describeOperation(operation: IpvsOperation): string {
 export class IpvsClient {
   readonly #socket: NetlinkSocket;
   readonly #family: GenericFamily;
+  /** The buffer of the batch before: memory that was touched once is cheaper than new. */
+  #spare: Writer | undefined;
 
   private constructor(socket: NetlinkSocket, family: GenericFamily) {
     this.#socket = socket;
@@ -197,6 +267,11 @@ export class IpvsClient {
   /** A client on a socket that is already open; `close` closes it. */
   static async over(socket: NetlinkSocket): Promise<IpvsClient> {
     return new IpvsClient(socket, await resolveFamily(socket, IPVS_FAMILY));
+  }
+
+  /** As many changes as travel in one send. */
+  get batchMessages(): number {
+    return this.#socket.batchMessages;
   }
 
   /** The kernel's number of the family, for `encodeBatch`. */
@@ -258,9 +333,16 @@ export class IpvsClient {
   }
 
   /** Carries out changes in order, many to a send; see `NetlinkSocket.batch` for what the result means. */
-  batch(operations: readonly IpvsOperation[]): Promise<(NetlinkError | undefined)[]> {
-    const bytes = encodeBatch(operations, this.#family.id);
-    return this.#socket.batch(bytes, (index) => describeOperation(operations[index]!));
+  async batch(operations: IpvsOperations): Promise<(NetlinkError | undefined)[]> {
+    const writer = this.#spare ?? new Writer(64 + this.batchMessages * 176);
+    this.#spare = undefined; // somebody else's batch meanwhile gets a buffer of its own
+    writer.position = 0;
+    try {
+      const bytes = encodeBatch(operations, this.#family.id, writer);
+      return await this.#socket.batch(bytes, (index) => describeOperation(operations.at(index)!));
+    } finally {
+      this.#spare = writer;
+    }
   }
 
   /** Zeroes the counters of one service and its destinations, or of all. */

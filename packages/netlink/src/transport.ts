@@ -80,7 +80,8 @@ export class NetlinkSocket {
   readonly #raw: RawSocket;
   readonly #timeoutMs: number;
   readonly #dumpRetries: number;
-  readonly #batchMessages: number;
+  /** At most this many messages go into one send of a batch. */
+  readonly batchMessages: number;
   #sequence = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #exchange: Exchange | undefined;
@@ -98,7 +99,7 @@ export class NetlinkSocket {
     this.#raw = raw;
     this.#timeoutMs = options.timeoutMs ?? 5000;
     this.#dumpRetries = options.dumpRetries ?? 8;
-    this.#batchMessages = options.batchMessages ?? 160;
+    this.batchMessages = options.batchMessages ?? 160;
     raw.on("message", (bytes, { port }) => {
       if (port === 0) this.#receive(bytes); // only the kernel has port 0; other processes may write to us too
     });
@@ -138,7 +139,7 @@ export class NetlinkSocket {
     while (from < offsets.length) {
       let to = from + 1;
       const endOf = (index: number) => offsets[index] ?? messages.length;
-      while (to < offsets.length && to - from < this.#batchMessages && endOf(to + 1) - offsets[from]! <= BATCH_BYTES) to++;
+      while (to < offsets.length && to - from < this.batchMessages && endOf(to + 1) - offsets[from]! <= BATCH_BYTES) to++;
       const [start, end, base] = [offsets[from]!, endOf(to), from];
       const chunk = messages.subarray(start, end);
       const starts = offsets.slice(from, to).map((offset) => offset - start);
