@@ -42,6 +42,7 @@ const service = (index: number): VirtualServiceInput => ({
   forwarding: "dr",
   scheduler: "wlc",
   realServers: rips.map((rip) => ({ rip })),
+  health: { check: { kind: "none" } }, // nothing listens there
 });
 
 /**
