@@ -29,7 +29,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   setMaxListeners(0, signal);
   let reporter: Reporter | undefined;
   const node = await openNode({ paths, log, onChange: () => reporter?.changed() });
-  const { loop, kernel, health } = node;
+  const { loop, kernel, health, drains } = node;
   loop.start();
 
   const identity = openIdentity(paths, log);
@@ -66,7 +66,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
     reporter = new Reporter({ loop, health, link: current, run, fleetId, log });
     current.start();
     reporter.changed();
-    void sendCounters({ kernel, loop, link: current, run, log, signal });
+    void sendCounters({ kernel, loop, drains, link: current, run, log, signal });
   } else log.info("This node is not enrolled: it keeps what was applied by hand");
 
   const onReload = () => {

@@ -12,6 +12,7 @@ import {
 import { ResolveError, resolveFragment } from "@trigon/planner";
 import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type PassResult, runPass } from "@trigon/reconciler";
 import { judgePlan, type Verdict } from "./admission.ts";
+import type { LoopDrains } from "./drain/drains.ts";
 import type { LoopHealth } from "./health/checks.ts";
 import { type Log, reasonOf } from "./log.ts";
 import type { JournalFile } from "./state/journal-file.ts";
@@ -64,6 +65,8 @@ export interface LoopOptions {
   onChange(): void;
   /** Left out: nobody checks, and every real server serves. */
   health?: LoopHealth;
+  /** Left out: nobody follows drains, and none is ever over. */
+  drains?: LoopDrains;
   times?: LoopTimes;
 }
 
@@ -114,6 +117,7 @@ export class NodeLoop {
   readonly #replaceCache: () => PlanCache;
   readonly #identity: LoopOptions["identity"];
   readonly #health: LoopHealth | undefined;
+  readonly #drains: LoopDrains | undefined;
   readonly #log: Log;
   readonly #onChange: () => void;
   readonly #times: LoopTimes;
@@ -157,6 +161,7 @@ export class NodeLoop {
     this.#policy = options.policy;
     this.#identity = options.identity;
     this.#health = options.health;
+    this.#drains = options.drains;
     this.#log = options.log;
     this.#onChange = options.onChange;
     this.#times = options.times ?? loopTimes;
@@ -265,6 +270,11 @@ export class NodeLoop {
   /** Something about health that a person should know. */
   healthEvent(key: string, message: string): void {
     this.#event("health.changed", key, message);
+  }
+
+  /** A real server was taken out of a service at the end of its drain. */
+  drainEvent(key: string, message: string): void {
+    this.#event("drain.over", key, message);
   }
 
   /** Reads the policy again (SIGHUP). Null: unreadable. */
@@ -440,6 +450,7 @@ export class NodeLoop {
       this.#blocked.delete(id);
       this.#retries.delete(id);
       this.#health?.remove(id);
+      this.#drains?.remove(id);
       work.everything ||= wasUnknown;
       if (this.#states.delete(id)) this.#changed.add(id);
       return this.#desired.remove(id);
@@ -448,8 +459,9 @@ export class NodeLoop {
     const fragment = known?.hash === raw.hash && known.generation === raw.generation ? known : this.#parse(raw);
     if (!fragment) return undefined;
     try {
-      const health = fragment.kind === "director.service" ? this.#health?.put(fragment) : undefined;
-      const resources = resolveFragment(fragment, this.#facts!, health);
+      const now = fragment.kind === "director.service" ? (this.#drains?.put(fragment) ?? fragment) : fragment;
+      const health = now.kind === "director.service" ? this.#health?.put(now) : undefined;
+      const resources = resolveFragment(now, this.#facts!, health);
       const refusal = policyRefusal(this.#policy!, fragment.vip, resources);
       if (refusal) {
         this.#block(raw, "failed", "policy.refused", refusal);

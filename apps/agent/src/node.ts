@@ -3,6 +3,7 @@ import { join } from "node:path";
 import type { Probe } from "@trigon/health";
 import { createKernel } from "@trigon/kernel";
 import { type Kernel, Ledger } from "@trigon/reconciler";
+import { Drains } from "./drain/drains.ts";
 import { HealthChecks } from "./health/checks.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { type LoopTimes, NodeLoop } from "./loop.ts";
@@ -17,6 +18,7 @@ export interface Node {
   kernel: Kernel;
   ledger: Ledger;
   health: HealthChecks;
+  drains: Drains;
   close(): Promise<void>;
 }
 
@@ -52,6 +54,12 @@ export async function openNode(options: {
     onEvent: (key, message) => loop.healthEvent(key, message),
     ...(options.probe ? { probe: options.probe } : {}),
   });
+  const drains = new Drains({
+    counters: (services) => kernel.counters(services),
+    onOut: (ids) => loop.healthChanged(ids),
+    onEvent: (key, message) => loop.drainEvent(key, message),
+    log,
+  });
   const loop: NodeLoop = new NodeLoop({
     kernel,
     cache: openCache(paths.state, log),
@@ -66,6 +74,7 @@ export async function openNode(options: {
     log,
     onChange,
     health,
+    drains,
     ...(times ? { times } : {}),
   });
   return {
@@ -73,8 +82,10 @@ export async function openNode(options: {
     kernel,
     ledger: owned,
     health,
+    drains,
     async close() {
       health.close();
+      await drains.close();
       await loop.stop();
       await kernel.close();
     },

@@ -115,6 +115,9 @@ export class CounterStore {
           seconds,
         });
       }
+      for (const { serviceId, realServerId, ...drain } of pair.latest.counters.drains ?? []) {
+        partsOf(serviceId).drains.set(realServerId, drain);
+      }
       const oldReplies = new Map(before?.counters.replies.map((reply) => [reply.serviceId, reply.bytes]));
       for (const { serviceId, bytes } of pair.latest.counters.replies) {
         partsOf(serviceId).replies.set(nodeId, { bytes, perSecond: rate(bytes, oldReplies.get(serviceId), seconds) });
@@ -126,7 +129,7 @@ export class CounterStore {
   #view(
     serviceId: string,
     realServers: readonly { id: string; rip: string; nodeId: string | null }[],
-    { director, replies }: Parts,
+    { director, replies, drains }: Parts,
     nodeOf: (realServer: { rip: string; nodeId: string | null }) => string | undefined,
   ): ServiceCountersView {
     const owners = realServers.map((server) => nodeOf(server));
@@ -154,6 +157,7 @@ export class CounterStore {
           rates: addRates(found.map(({ destination, old, seconds }) => rates(destination.counters, old?.counters, seconds))),
           replyBytes: reply?.bytes ?? null,
           replyBytesPerSecond: reply?.perSecond ?? null,
+          drain: drains.get(id) ?? null,
         };
       }),
     };
@@ -168,8 +172,10 @@ interface Parts {
     seconds: number;
   }[];
   replies: Map<string, { bytes: number; perSecond: number | null }>;
+  /** By real server. */
+  drains: Map<string, NonNullable<ServiceCountersView["realServers"][number]["drain"]>>;
 }
-const emptyParts = (): Parts => ({ director: [], replies: new Map() });
+const emptyParts = (): Parts => ({ director: [], replies: new Map(), drains: new Map() });
 
 function sameLife({ latest, previous }: Pair): boolean {
   return previous?.counters.bootId === latest.counters.bootId && previous.counters.runId === latest.counters.runId;

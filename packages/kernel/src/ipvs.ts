@@ -125,6 +125,22 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     return { services, destinations };
   }
 
+  /** Counters of these services (keys); those that are not there are left out. */
+  async countersOf(keys: readonly string[]): Promise<Pick<KernelCounters, "services" | "destinations">> {
+    const services: KernelCounters["services"] = new Map();
+    const destinations: KernelCounters["destinations"] = new Map();
+    const client = await this.#open();
+    for (const key of client ? keys : []) {
+      const id = serviceIdOfKey(key);
+      const seen = id && (await client!.getService(id));
+      if (!seen) continue;
+      services.set(key, totals(seen.stats));
+      for (const one of await client!.listDestinations(id))
+        destinations.set(destinationResource(key, one.destination).key, destinationCounters(one));
+    }
+    return { services, destinations };
+  }
+
   async #services(client: IpvsClient): Promise<Map<string, IpvsServiceResource>> {
     const resources = (await client.listServices()).flatMap(({ service }) => serviceResource(service) ?? []);
     return new Map(resources.map((resource) => [resource.key, resource]));

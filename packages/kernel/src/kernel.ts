@@ -95,7 +95,8 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
     announce: (interfaceName, announced) => address.announce(interfaceName, announced),
     watch: (onEvent) => watchKernel(route, onEvent),
 
-    async counters(): Promise<KernelCounters> {
+    async counters(services): Promise<KernelCounters> {
+      if (services) return { ...(await ipvs.countersOf(services)), rules: new Map() };
       const [table, rules] = await Promise.all([ipvs.counters(), filterRule.counters()]);
       return { ...table, rules };
     },

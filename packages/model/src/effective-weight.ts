@@ -7,6 +7,20 @@ import { z } from "zod";
 export const AdminState = z.enum(["active", "draining", "maintenance", "disabled"]);
 export type AdminState = z.infer<typeof AdminState>;
 
+/**
+ * What a drain waits for. `activeConnections`: clients that persistence pins are moved to another real server with their next connection.
+ * `honourPersistence`: they go on to this one until their templates run out.
+ */
+export const DrainMode = z.enum(["activeConnections", "honourPersistence"]);
+export type DrainMode = z.infer<typeof DrainMode>;
+
+/** How a real server is drained. `until`: then it is taken out, whoever still holds a connection; null: it waits as long as it takes. */
+export const DrainSpec = z.strictObject({
+  mode: DrainMode.default("activeConnections"),
+  until: z.iso.datetime().nullable().default(null),
+});
+export type DrainSpec = z.infer<typeof DrainSpec>;
+
 /** What health checks say of an endpoint. `checking`: no verdict yet, which serves: nobody is taken out on no evidence. */
 export const HealthVerdict = z.enum(["up", "down", "checking"]);
 export type HealthVerdict = z.infer<typeof HealthVerdict>;

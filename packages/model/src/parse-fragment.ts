@@ -57,7 +57,9 @@ function isPlainDestination(raw: unknown): boolean {
     forwardings.has(destination.forwarding) &&
     isNumber(destination.weight, 65535) &&
     isNumber(destination.upperThreshold, Number.MAX_SAFE_INTEGER) &&
-    isNumber(destination.lowerThreshold, Number.MAX_SAFE_INTEGER)
+    isNumber(destination.lowerThreshold, Number.MAX_SAFE_INTEGER) &&
+    destination.adminState === undefined &&
+    destination.drain === undefined
   );
 }
 

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { IpAddress } from "./address.ts";
+import { AdminState, DrainSpec } from "./effective-weight.ts";
 import { PlannedHealth } from "./health.ts";
 import { Encapsulation, Forwarding, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
 
@@ -14,6 +15,9 @@ export const PlannedDestination = z.object({
   weight: z.int().min(0).max(65535),
   upperThreshold: z.int().min(0),
   lowerThreshold: z.int().min(0),
+  /** Left out: active. */
+  adminState: AdminState.optional(),
+  drain: DrainSpec.optional(),
 });
 export type PlannedDestination = z.infer<typeof PlannedDestination>;
 

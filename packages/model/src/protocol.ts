@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { HealthVerdict } from "./effective-weight.ts";
+import { DrainMode, HealthVerdict } from "./effective-weight.ts";
 import { Facts } from "./facts.ts";
 import { HealthMode } from "./health.ts";
 
@@ -31,6 +31,7 @@ export const AgentEvent = z.object({
     "action.failed",
     "agent.started",
     "health.changed",
+    "drain.over",
   ]),
   key: z.string().nullable(),
   message: z.string(),
@@ -123,6 +124,28 @@ export type AgentReport = z.infer<typeof AgentReport>;
 export const ReportAnswer = z.object({ accepted: z.boolean(), wantFull: z.boolean() });
 export type ReportAnswer = z.infer<typeof ReportAnswer>;
 
+/** How far the drain of a real server is, at one director. */
+export const DrainReport = z.object({
+  serviceId: z.string(),
+  realServerId: z.string(),
+  mode: DrainMode,
+  /** The deadline. */
+  until: z.iso.datetime().nullable(),
+  /** Since when this agent follows it. */
+  since: z.iso.datetime(),
+  active: z.number(),
+  inactive: z.number(),
+  /** Templates: clients that persistence pins. */
+  persistent: z.number(),
+  /** What the drain waits for, of all these. */
+  left: z.number(),
+  /** From the decay observed so far; null: nothing is seen to decay. */
+  etaSeconds: z.number().nullable(),
+  /** `drained`: nothing is left, but it stays at weight 0. `out`: no longer in the kernel's table. */
+  state: z.enum(["draining", "drained", "out"]),
+});
+export type DrainReport = z.infer<typeof DrainReport>;
+
 /** Sent every few seconds apart from reports: counters never wake anything. */
 export const AgentCounters = z.object({
   protocol: z.int(),
@@ -131,6 +154,8 @@ export const AgentCounters = z.object({
   at: z.iso.datetime(),
   services: z.array(ServiceCounters),
   replies: z.array(ReplyCounters),
+  /** Left out: nobody drains, or an older agent. */
+  drains: z.array(DrainReport).optional(),
 });
 export type AgentCounters = z.infer<typeof AgentCounters>;
 

@@ -52,6 +52,8 @@ export interface SysctlResource {
   atLeast?: number;
   /** A kernel that lacks the file does without it (net/ipv4/vs/* differ between kernels). */
   ifPresent?: boolean;
+  /** Gives way to any other value that a fragment asks for. */
+  isDefault?: boolean;
 }
 
 /**

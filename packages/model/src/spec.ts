@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { IpAddress } from "./address.ts";
+import { AdminState, DrainSpec } from "./effective-weight.ts";
 import { HealthSpec } from "./health.ts";
 import { Id } from "./ids.ts";
 import { Encapsulation, Forwarding, NodeRole, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
@@ -28,6 +29,9 @@ export const RealServerSpec = z.strictObject({
   lowerThreshold: z.int().min(0).max(2147483647).default(0),
   /** The enrolled node that owns this RIP; left out or null, the controller finds it by the RIP. No node at all: an unmanaged real server. */
   nodeId: Id.nullable().default(null),
+  adminState: AdminState.default("active"),
+  /** How it is drained; null: `activeConnections` without a deadline. Only draining and maintenance heed it. */
+  drain: DrainSpec.nullable().default(null),
 });
 export type RealServerSpec = z.infer<typeof RealServerSpec>;
 

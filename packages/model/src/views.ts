@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { Facts } from "./facts.ts";
 import { HealthCheck, HealthMode } from "./health.ts";
-import { AgentEvent, Counters, RealServerHealth, TableRow } from "./protocol.ts";
+import { AgentEvent, Counters, DrainReport, RealServerHealth, TableRow } from "./protocol.ts";
 import { ApiTokenSpec, DirectorGroupSpec, EnrollmentTokenSpec, RealServerSpec, VirtualServiceSpec } from "./spec.ts";
 import { SyncState } from "./status.ts";
 import { Forwarding, NodeRole, Protocol } from "./vocabulary.ts";
@@ -149,6 +149,12 @@ export const ChangeView = z.object({
   generation: z.int(),
   before: z.unknown().nullable(),
   after: z.unknown().nullable(),
+  /** The change that this one takes back. */
+  undoOf: z.string().nullable(),
+  /** The change that took this one back. */
+  undoneBy: z.string().nullable(),
+  /** The object still is what this change made of it, so that the change can be taken back. */
+  canUndo: z.boolean(),
   outcomes: z.array(
     z.object({ nodeId: z.string(), nodeName: z.string(), state: SyncState, message: z.string(), at: At.nullable() }),
   ),
@@ -190,6 +196,8 @@ export const ServiceCountersView = z.object({
       rates: RateView,
       replyBytes: z.number().nullable(),
       replyBytesPerSecond: z.number().nullable(),
+      /** While it is being drained, as its director last said; null otherwise. */
+      drain: DrainReport.omit({ serviceId: true, realServerId: true }).nullable(),
     }),
   ),
 });

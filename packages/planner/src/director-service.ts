@@ -16,15 +16,16 @@ import {
 } from "@trigon/model";
 import { interfaceToward } from "./network.ts";
 import { filterRule, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
-import { possibleDestinations, servingDestinations } from "./serving.ts";
+import { honoursPersistence, needsFallback, possibleDestinations, servingDestinations } from "./serving.ts";
 
 /** Kept on every director: a removed real server resets its clients instead of hanging them, and quiescing holds for pinned clients too. */
-const baseline: readonly Resource[] = [
-  module("ip_vs"),
-  sysctlIfPresent("net/ipv4/vs/expire_nodest_conn", "1"),
-  sysctlIfPresent("net/ipv4/vs/expire_quiescent_template", "1"),
-  sysctlIfPresent("net/ipv4/vs/conn_reuse_mode", "1"),
-];
+const baseline: readonly Resource[] = [module("ip_vs"), sysctlIfPresent("net/ipv4/vs/expire_nodest_conn", "1")];
+const reuse = sysctlIfPresent("net/ipv4/vs/conn_reuse_mode", "1");
+
+const quiescent = sysctlIfPresent("net/ipv4/vs/expire_quiescent_template", "1");
+/** The kernel has one setting for the whole director: while any service drains and honours persistence, it is off for all. */
+const quiescing: Resource = { ...quiescent, isDefault: true };
+const honouring: Resource = { ...quiescent, value: "0" };
 
 /** A director's side of one virtual service, without its VIP. Pure: same fragment, facts and health, same resources. */
 export function directorService(planned: DirectorServiceFragment, facts: Facts, health?: ServiceHealth): Resource[] {
@@ -34,6 +35,8 @@ export function directorService(planned: DirectorServiceFragment, facts: Facts, 
   const destinations = serving.map((destination) => ipvsDestination(fragment, service.key, destination));
   return [
     ...baseline,
+    honoursPersistence(planned) ? honouring : quiescing,
+    reuse,
     module(`ip_vs_${fragment.scheduler}`),
     ...(fragment.destinations.some(({ forwarding }) => isMasqueraded(forwarding)) ? routing(fragment, facts) : []),
     ...sourceNat(fragment),
@@ -48,7 +51,7 @@ function ipvsService(fragment: DirectorServiceFragment): IpvsServiceResource {
   const flags: IpvsServiceFlag[] = [];
   if (persistence) flags.push("persistent");
   if (fragment.onePacket) flags.push("onePacket");
-  if (fragment.schedulerFlags.includes("fallback")) flags.push("sched1");
+  if (fragment.schedulerFlags.includes("fallback") || needsFallback(fragment)) flags.push("sched1");
   if (fragment.schedulerFlags.includes("port")) flags.push("sched2");
   return {
     kind: "ipvsService",

@@ -9,7 +9,7 @@ import {
   type RealServerFragment,
 } from "@trigon/model";
 import { holdsVip, sameEndpoint } from "./endpoints.ts";
-import type { Endpoint, Fleet, FleetGroup, FleetNode, FleetService, Gate } from "./fleet.ts";
+import type { Endpoint, Fleet, FleetGroup, FleetNode, FleetRealServer, FleetService, Gate } from "./fleet.ts";
 import { canonicalJson, stableHash } from "./hash.ts";
 import { sourceToward } from "./network.ts";
 
@@ -114,7 +114,8 @@ function directorFragments(input: ServicePlanInput, director: FleetNode): Fragme
       if (!realServer || !endpoints.includes(endpoint!)) return [];
       const { rip, ripPort, forwarding } = endpoint!;
       const { weight, upperThreshold, lowerThreshold } = realServer;
-      return [{ realServerId, rip, port: ripPort, forwarding, weight, upperThreshold, lowerThreshold }];
+      const base = { realServerId, rip, port: ripPort, forwarding, weight, upperThreshold, lowerThreshold };
+      return [{ ...base, ...adminOf(realServer) }];
     });
     const content = {
       id: index === 0 ? id : olderIds(id)[index - 1]!,
@@ -136,6 +137,12 @@ function directorFragments(input: ServicePlanInput, director: FleetNode): Fragme
     } as const satisfies Omit<DirectorServiceFragment, "hash" | "generation">;
     return stamp(content, service.sequence);
   });
+}
+
+/** Nothing for an active real server, so that its fragment stays as it always was. */
+function adminOf({ adminState, drain }: FleetRealServer) {
+  if (adminState === "active") return {};
+  return drain !== null && adminState !== "disabled" ? { adminState, drain } : { adminState };
 }
 
 /** Health with its defaults spelled out; nothing when there is nothing to check and nobody to jump in. */

@@ -1,4 +1,4 @@
-import { DirectorServiceFragment, type Forwarding, RealServerFragment, type Resource } from "@trigon/model";
+import { type AdminState, DirectorServiceFragment, type Forwarding, RealServerFragment, type Resource } from "@trigon/model";
 import { describe, expect, test } from "vitest";
 import { factsOf } from "../test/facts.ts";
 import { tunnelAddress, tunnelName } from "./real-server.ts";
@@ -118,6 +118,44 @@ test("sh and mh flags and persistence become the kernel's", () => {
     persistence: { timeoutSeconds: 300, granularity: 24 },
   }).filter(({ kind }) => kind === "ipvsService");
   expect(service).toMatchObject({ flags: ["persistent", "sched1", "sched2"], timeoutSeconds: 300, netmask: 24 });
+});
+
+describe("a real server that is drained", () => {
+  const drained = (adminState: AdminState, change: Partial<DirectorServiceFragment> = {}) => {
+    const mode = change.persistence ? ("honourPersistence" as const) : ("activeConnections" as const);
+    const destination = { realServerId: "rs_0", rip: "192.0.2.21", port: 80, forwarding: "dr", weight: 3 } as const;
+    const thresholds = { upperThreshold: 0, lowerThreshold: 0 };
+    return directing([], {
+      destinations: [{ ...destination, ...thresholds, adminState, drain: { mode, until: null } }],
+      ...change,
+    });
+  };
+  const weights = (resources: Resource[]) =>
+    resources.flatMap((resource) => (resource.kind === "ipvsDestination" ? [resource.weight] : []));
+  const template = (resources: Resource[]) => resources.find(({ key }) => key.endsWith("expire_quiescent_template"));
+  const persistence = { timeoutSeconds: 300, granularity: 32 };
+
+  test.each<[AdminState, number[]]>([
+    ["active", [3]],
+    ["draining", [0]],
+    ["maintenance", [0]],
+    ["disabled", []],
+  ])("%s: weights %j", (adminState, expected) => {
+    expect(weights(drained(adminState))).toEqual(expected);
+  });
+
+  test("lets sh and mh fall back while it lasts", () => {
+    const flagsOf = (adminState: AdminState, scheduler: "sh" | "mh" | "rr") =>
+      drained(adminState, { scheduler }).flatMap((resource) => (resource.kind === "ipvsService" ? resource.flags : []));
+    expect([flagsOf("draining", "sh"), flagsOf("maintenance", "mh")]).toEqual([["sched1"], ["sched1"]]);
+    expect([flagsOf("active", "sh"), flagsOf("disabled", "mh"), flagsOf("draining", "rr")]).toEqual([[], [], []]);
+  });
+
+  test("keeps its pinned clients only where persistence is honoured, whatever other services want by default", () => {
+    expect(template(drained("draining", { persistence }))).toMatchObject({ value: "0" });
+    for (const other of [drained("draining"), drained("active", { persistence }), drained("disabled", { persistence })])
+      expect(template(other)).toMatchObject({ value: "1", isDefault: true });
+  });
 });
 
 describe("a director's VIP", () => {

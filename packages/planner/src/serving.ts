@@ -14,9 +14,9 @@ export const sorryServerId = "sorry";
 export function servingDestinations(fragment: DirectorServiceFragment, health?: ServiceHealth): PlannedDestination[] {
   const onFailure = onFailureOf(fragment);
   const serving = fragment.destinations.flatMap((destination): PlannedDestination[] => {
-    const { realServerId, weight } = destination;
+    const { realServerId, weight, adminState = "active" } = destination;
     const verdict = verdictIn(health, realServerId);
-    const effective = effectiveWeight({ adminState: "active", verdict, weight, onFailure });
+    const effective = effectiveWeight({ adminState, verdict, weight, onFailure });
     if (effective === "absent") return [];
     return effective.weight === weight ? [destination] : [{ ...destination, weight: effective.weight }];
   });
@@ -26,6 +26,24 @@ export function servingDestinations(fragment: DirectorServiceFragment, health?: 
 /** Every destination that a service may have: what else a director holds for it must not come and go with health. */
 export function possibleDestinations(fragment: DirectorServiceFragment): PlannedDestination[] {
   return [...fragment.destinations, ...sorryDestinations(fragment)];
+}
+
+const isDraining = ({ adminState }: PlannedDestination) => adminState === "draining" || adminState === "maintenance";
+
+/**
+ * sh and mh refuse the clients of a destination at weight 0 unless they may fall back: while one drains they may, asked or not. The flag
+ * leaves every other client where it is.
+ */
+export function needsFallback({ scheduler, destinations }: DirectorServiceFragment): boolean {
+  return (scheduler === "sh" || scheduler === "mh") && destinations.some(isDraining);
+}
+
+/** Whether a drain of this service waits for the clients that persistence pins. */
+export function honoursPersistence({ persistence, destinations }: DirectorServiceFragment): boolean {
+  return (
+    persistence !== null &&
+    destinations.some((destination) => isDraining(destination) && destination.drain?.mode === "honourPersistence")
+  );
 }
 
 /** sh and mh refuse the clients of a destination at weight 0 unless they may fall back: there a failed one is taken out. */

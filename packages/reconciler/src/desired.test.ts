@@ -1,3 +1,4 @@
+import type { Resource } from "@trigon/model";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { make } from "../test/node.ts";
@@ -49,6 +50,17 @@ describe("when two fragments want one key differently", () => {
     for (const id of arrivals) desired.replace(id, "1", [service(id === "a" ? "rr" : "wlc")]);
     expect(desired.get(service("rr").key)).toMatchObject({ scheduler: "rr" });
     expect(desired.conflict(service("rr").key)).toEqual({ key: service("rr").key, keeper: "a", losers: ["b"] });
+  });
+
+  test("a default gives way to another value without a conflict, and stands again when that goes", () => {
+    const desired = new Desired();
+    const path = "net/ipv4/vs/expire_quiescent_template";
+    desired.replace("a", "1", [{ ...make.value(path, "1"), isDefault: true } as Resource]);
+    desired.replace("b", "1", [make.value(path, "0")]);
+    expect(desired.get(`sysctl ${path}`)).toMatchObject({ value: "0" });
+    expect(desired.conflict(`sysctl ${path}`)).toBeUndefined();
+    desired.remove("b");
+    expect(desired.get(`sysctl ${path}`)).toMatchObject({ value: "1" });
   });
 
   test("an exact value stands before a floor, and only a floor above it loses", () => {

@@ -173,10 +173,15 @@ function merge(variants: readonly Variant[]): Resource {
   return { ...open, atLeast: Math.max(...floors) };
 }
 
-/** An exact value stands before a floor (which it may well satisfy); among equals the first fragment id does, whatever the order of arrival. */
+/**
+ * A default gives way to anything; an exact value stands before a floor (which it may well satisfy); among equals the first fragment id does,
+ * whatever the order of arrival.
+ */
 function keeper(variants: readonly Variant[]): Variant {
   const isExact = ({ resource }: Variant) => !(resource.kind === "sysctl" && resource.value === undefined);
-  const candidates = variants.some(isExact) ? variants.filter(isExact) : variants;
+  const isMeant = ({ resource }: Variant) => !(resource.kind === "sysctl" && resource.isDefault);
+  const meant = variants.some(isMeant) ? variants.filter(isMeant) : variants;
+  const candidates = meant.some(isExact) ? meant.filter(isExact) : meant;
   return candidates.reduce((best, variant) => (firstOwner(variant) < firstOwner(best) ? variant : best));
 }
 
@@ -189,6 +194,8 @@ function firstOwner({ owners }: Variant): string {
 /** Whether the value that stands also is good enough for a fragment that asked for another. */
 function satisfies(stands: Resource, asked: Resource): boolean {
   if (sameResource(stands, asked)) return true;
-  if (stands.kind !== "sysctl" || asked.kind !== "sysctl" || asked.atLeast === undefined) return false;
+  if (stands.kind !== "sysctl" || asked.kind !== "sysctl") return false;
+  if (asked.isDefault) return true;
+  if (asked.atLeast === undefined) return false;
   return (stands.atLeast ?? Number(stands.value)) >= asked.atLeast;
 }

@@ -61,8 +61,8 @@ export interface Kernel {
   /** Calls back on changes until closed. */
   watch(onEvent: (event: KernelEvent) => void): { close(): void };
 
-  /** Counters, apart from state. Keyed by resource key. */
-  counters(): Promise<KernelCounters>;
+  /** Counters, apart from state. Keyed by resource key. With `services` (keys) those of these services and their destinations only, no rule's. */
+  counters(services?: readonly string[]): Promise<KernelCounters>;
 
   close(): Promise<void>;
 }

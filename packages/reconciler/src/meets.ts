@@ -3,7 +3,9 @@ import { type Resource, unreachable } from "@trigon/model";
 /** Whether two resources ask the same of the kernel. */
 export function sameResource(a: Resource, b: Resource): boolean {
   if (a === b) return true;
-  if (a.kind === "sysctl" && b.kind === "sysctl") return a.key === b.key && a.value === b.value && a.atLeast === b.atLeast;
+  if (a.kind === "sysctl" && b.kind === "sysctl") {
+    return a.key === b.key && a.value === b.value && a.atLeast === b.atLeast && a.isDefault === b.isDefault;
+  }
   return a.key === b.key && meets(a, b);
 }
 

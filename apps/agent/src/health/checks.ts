@@ -71,11 +71,11 @@ export class HealthChecks implements LoopHealth {
       return undefined;
     }
     this.#names.set(id, name);
-    const members = destinations.map(({ realServerId, rip, port, weight }) => ({
+    const members = destinations.map(({ realServerId, rip, port, weight, adminState = "active" }) => ({
       realServerId,
       rip,
       port,
-      isCandidate: weight > 0,
+      isCandidate: weight > 0 && adminState === "active",
     }));
     const answer = this.#engine.put(id, { health, members });
     this.#noteMode(id, answer.mode);

@@ -2,6 +2,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { agentProtocol } from "@trigon/model";
 import type { Kernel } from "@trigon/reconciler";
 import { countersOf } from "../counters.ts";
+import type { Drains } from "../drain/drains.ts";
 import { type Log, reasonOf } from "../log.ts";
 import type { NodeLoop } from "../loop.ts";
 import type { ControllerLink } from "./controller-link.ts";
@@ -13,12 +14,13 @@ const everyMs = 2_000;
 export async function sendCounters(options: {
   kernel: Kernel;
   loop: NodeLoop;
+  drains: Drains;
   link: ControllerLink;
   run: Run;
   log: Log;
   signal: AbortSignal;
 }): Promise<void> {
-  const { kernel, loop, link, run, log, signal } = options;
+  const { kernel, loop, drains, link, run, log, signal } = options;
   let trouble: string | null = null;
   while (!signal.aborted) {
     const began = performance.now();
@@ -26,7 +28,8 @@ export async function sendCounters(options: {
       if (loop.fragments.size > 0 && link.state.state === "streaming") {
         const counters = countersOf(await kernel.counters(), loop.fragments.values());
         const { bootId, runId } = run;
-        await link.counters({ protocol: agentProtocol, bootId, runId, at: new Date().toISOString(), ...counters });
+        const at = new Date().toISOString();
+        await link.counters({ protocol: agentProtocol, bootId, runId, at, ...counters, drains: drains.report() });
       }
       trouble = null;
     } catch (error) {

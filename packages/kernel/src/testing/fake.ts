@@ -284,17 +284,19 @@ export class FakeKernel implements Kernel {
     return { close: () => void this.#watchers.delete(onEvent) };
   }
 
-  async counters(): Promise<KernelCounters> {
+  async counters(only?: readonly string[]): Promise<KernelCounters> {
     const connections = { active: 0, inactive: 0, persistent: 0 };
+    const services = [...this.services.keys()].filter((key) => only?.includes(key) ?? true);
     return {
-      services: new Map([...this.services.keys()].map((key) => [key, this.serviceCounters.get(key) ?? none])),
+      services: new Map(services.map((key) => [key, this.serviceCounters.get(key) ?? none])),
       destinations: new Map(
-        [...this.destinations].map(([key, { weight }]) => [
-          key,
-          { ...none, ...connections, ...this.destinationCounters.get(key), weight },
-        ]),
+        [...this.destinations]
+          .filter(([, { service }]) => services.includes(service))
+          .map(([key, { weight }]) => [key, { ...none, ...connections, ...this.destinationCounters.get(key), weight }]),
       ),
-      rules: new Map([...this.rules.keys()].map((key) => [key, this.ruleCounters.get(key) ?? { packets: 0, bytes: 0 }])),
+      rules: new Map(
+        (only ? [] : [...this.rules.keys()]).map((key) => [key, this.ruleCounters.get(key) ?? { packets: 0, bytes: 0 }]),
+      ),
     };
   }
 

@@ -30,7 +30,17 @@ export function emptyService(): ServiceValues {
 }
 
 export function emptyRealServer(): RealServerValues {
-  return { rip: "", port: null, weight: 1, forwarding: null, upperThreshold: 0, lowerThreshold: 0, nodeId: null };
+  return {
+    rip: "",
+    port: null,
+    weight: 1,
+    forwarding: null,
+    upperThreshold: 0,
+    lowerThreshold: 0,
+    nodeId: null,
+    adminState: "active",
+    drain: null,
+  };
 }
 
 /** What a view was made from: its read-only fields left out, so that it can be sent back whole. */

@@ -1,0 +1,117 @@
+import { type DirectorServiceFragment, type PlannedDestination, resourceKey } from "@trigon/model";
+import { afterEach, beforeEach, expect, test } from "vitest";
+import { silentLog } from "../log.ts";
+import { Drains } from "./drains.ts";
+
+let now = Date.parse("2026-01-01T00:00:00.000Z");
+let counts: { active: number; inactive: number; persistent: number };
+let out: string[];
+let drains: Drains;
+beforeEach(() => {
+  counts = { active: 2, inactive: 5, persistent: 1 };
+  out = [];
+  const none = { connections: 0, inPackets: 0, outPackets: 0, inBytes: 0, outBytes: 0, weight: 0 };
+  drains = new Drains({
+    counters: async ([service]) => ({
+      destinations: new Map([[resourceKey.ipvsDestination(service!, "10.2.0.21", 80), { ...none, ...counts }]]),
+    }),
+    onOut: (ids) => out.push(...ids),
+    onEvent: () => undefined,
+    log: silentLog,
+    now: () => now,
+    everyMs: 1e9,
+  });
+});
+afterEach(() => drains.close());
+
+const fragment = (
+  destination: Partial<PlannedDestination>,
+  change: Partial<DirectorServiceFragment> = {},
+): DirectorServiceFragment => ({
+  id: "ds:v1",
+  hash: "1",
+  generation: 1,
+  kind: "director.service",
+  serviceId: "v1",
+  name: "web",
+  vip: "10.2.0.100",
+  protocol: "tcp",
+  port: 80,
+  scheduler: "rr",
+  schedulerFlags: [],
+  persistence: null,
+  onePacket: false,
+  encapsulation: "ipip",
+  snatSource: "vip",
+  notrack: false,
+  destinations: [
+    {
+      realServerId: "r1",
+      rip: "10.2.0.21",
+      port: 80,
+      forwarding: "dr",
+      weight: 1,
+      upperThreshold: 0,
+      lowerThreshold: 0,
+      ...destination,
+    },
+  ],
+  ...change,
+});
+const stateOf = (answer: DirectorServiceFragment) => answer.destinations[0]!.adminState;
+async function lookAfter(seconds: number) {
+  now += seconds * 1000;
+  await drains.look();
+  return drains.report()[0];
+}
+
+test("maintenance waits until nothing has been established for a while, then takes the real server out", async () => {
+  const planned = fragment({ adminState: "maintenance" });
+  expect(stateOf(drains.put(planned))).toBe("maintenance");
+  expect(await lookAfter(1)).toMatchObject({
+    left: 2,
+    active: 2,
+    inactive: 5,
+    persistent: 1,
+    state: "draining",
+    etaSeconds: null,
+  });
+  counts.active = 0;
+  expect(await lookAfter(1)).toMatchObject({ left: 0, state: "draining" });
+  counts.active = 1;
+  await lookAfter(1);
+  counts.active = 0;
+  await lookAfter(2);
+  expect(out).toEqual([]);
+  expect(await lookAfter(3)).toMatchObject({ state: "out", etaSeconds: 0 });
+  expect(out).toEqual(["ds:v1"]);
+  expect(stateOf(drains.put(planned))).toBe("disabled");
+  expect(stateOf(drains.put(fragment({})))).toBeUndefined();
+  expect(drains.report()).toEqual([]);
+});
+
+test("draining alone never takes a real server out, its deadline does", async () => {
+  counts.active = 0;
+  const until = new Date(now + 60_000).toISOString();
+  const planned = fragment({ adminState: "draining", drain: { mode: "activeConnections", until } });
+  drains.put(planned);
+  await lookAfter(10);
+  expect(await lookAfter(10)).toMatchObject({ state: "drained" });
+  expect(stateOf(drains.put(planned))).toBe("draining");
+  expect(await lookAfter(40)).toMatchObject({ state: "out" });
+  expect(stateOf(drains.put(planned))).toBe("disabled");
+});
+
+test("templates count where persistence is honoured, and entries without a state count always", async () => {
+  drains.put(fragment({ adminState: "draining", drain: { mode: "honourPersistence", until: null } }));
+  expect(await lookAfter(1)).toMatchObject({ left: 3 });
+  drains.put(fragment({ adminState: "draining" }, { protocol: "udp" }));
+  drains.remove("ds:v1");
+  drains.put(fragment({ adminState: "draining" }, { protocol: "udp" }));
+  expect(await lookAfter(1)).toMatchObject({ left: 7 });
+});
+
+test("a deadline that is over when the agent starts holds at once", () => {
+  const until = new Date(now - 1).toISOString();
+  expect(stateOf(drains.put(fragment({ adminState: "draining", drain: { mode: "activeConnections", until } })))).toBe("disabled");
+});

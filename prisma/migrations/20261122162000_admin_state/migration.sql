@@ -1,0 +1,2 @@
+-- AlterTable
+ALTER TABLE "realServer" ADD COLUMN "adminState" TEXT, ADD COLUMN "drain" JSONB;
