@@ -29,6 +29,7 @@ export class Draft {
   readonly #nodes = new Set<string>();
   readonly #groups = new Set<string>();
   readonly #vips = new Set<string>();
+  #undoOf: string | null = null;
   readonly #changes: Records["changes"] = [];
   readonly #audits: Records["audits"] = [];
 
@@ -96,9 +97,19 @@ export class Draft {
     for (const { id, spec } of this.state.services.values()) if (spec.directorGroupId === groupId) this.#candidates.add(id);
   }
 
+  /** What this write records takes that change back. */
+  undoes(changeId: string): void {
+    this.#undoOf = changeId;
+  }
+
+  /** The changes recorded so far. */
+  get changeIds(): string[] {
+    return this.#changes.map(({ id }) => id);
+  }
+
   /** Records a configuration change, with its author and both sides. */
-  change(change: Omit<ChangeRecord, "generation">): void {
-    this.#changes.push({ ...change, id: newId("change"), generation: this.sequence });
+  change(change: Omit<ChangeRecord, "generation" | "undoOf">): void {
+    this.#changes.push({ ...change, id: newId("change"), generation: this.sequence, undoOf: this.#undoOf });
   }
 
   audit(event: AuditEventName, objectId: string | null, detail: Record<string, unknown> = {}): void {

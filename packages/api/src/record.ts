@@ -10,6 +10,7 @@ export type AuditEventName =
   | `enrollmentToken.${"created" | "revoked" | "used" | "refused" | "scriptFetched" | "preflightFailed"}`
   | `apiToken.${"created" | "revoked"}`
   | `gate.${"opened" | "releasing" | "released" | "releaseForced"}`
+  | "change.undone"
   | `fleet.${"created" | "generationAhead" | "restoreConfirmed"}`;
 
 /** The author of what the controller does by itself. */
@@ -40,6 +41,8 @@ export interface ChangeRecord {
   objectId: string;
   objectName: string;
   generation: number;
+  /** The change that this one takes back. */
+  undoOf: string | null;
   before?: unknown;
   after?: unknown;
 }
@@ -62,11 +65,11 @@ export async function writeRecords(
   const requestId = call.requestId === "" ? null : call.requestId;
   await tx.$executeRaw`
     WITH changed AS (
-      INSERT INTO change (id, at, author, action, "objectKind", "objectId", "objectName", generation, before, after, "requestId")
+      INSERT INTO change (id, at, author, action, "objectKind", "objectId", "objectName", generation, before, after, "requestId", "undoOf")
       SELECT c.id, ${at}::timestamp, ${call.actor.name}, c.action, c."objectKind", c."objectId", c."objectName", c.generation,
-        nullif(c.before, 'null'), nullif(c.after, 'null'), ${requestId}
+        nullif(c.before, 'null'), nullif(c.after, 'null'), ${requestId}, c."undoOf"
       FROM jsonb_to_recordset(${JSON.stringify(changes)}::jsonb) AS c(id text, action text, "objectKind" text, "objectId" text,
-        "objectName" text, generation int, before jsonb, after jsonb)
+        "objectName" text, generation int, before jsonb, after jsonb, "undoOf" text)
       RETURNING id),
     concerned AS (
       INSERT INTO "changeOutcome" ("changeId", "nodeId", state, message)

@@ -73,7 +73,12 @@ export interface Services {
     revoke(call: Call, id: string): Promise<EnrollmentTokenView>;
   };
   gates: { list(serviceId: string | undefined): Promise<(GateView & { serviceId: string })[]> };
-  changes: { list(input: ListInput): Promise<Page<ChangeView>>; get(id: string): Promise<ChangeView> };
+  changes: {
+    list(input: ListInput): Promise<Page<ChangeView>>;
+    get(id: string): Promise<ChangeView>;
+    /** Takes a change back by another one, which is answered. */
+    undo(call: Call, id: string): Promise<ChangeView>;
+  };
   audit: { list(input: ListInput): Promise<Page<AuditEventView>> };
   apiTokens: {
     list(input: ListInput): Promise<Page<z.infer<typeof ApiTokenView>>>;

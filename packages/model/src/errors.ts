@@ -15,6 +15,7 @@ export const errorCodes = {
   "resource.notFound": { status: 404, retry: false },
   "resource.exists": { status: 409, retry: false },
   "resource.inUse": { status: 409, retry: false },
+  "change.irreversible": { status: 409, retry: false },
   "revision.required": { status: 428, retry: false },
   "revision.stale": { status: 412, retry: true },
   "fleet.observeOnly": { status: 409, retry: false },

@@ -28,6 +28,15 @@ export const changeRouter = router({
     .input(ById)
     .output(ChangeView)
     .query(({ ctx, input }) => ctx.services.changes.get(input.id)),
+
+  undo: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: { method: "POST", path: "/changes/{id}/undo", tag: "Changes", summary: "Take a change back by a change of its own" },
+    })
+    .input(ById)
+    .output(ChangeView)
+    .mutation(({ ctx, input }) => ctx.services.changes.undo(ctx.call, input.id)),
 });
 
 export const auditRouter = router({

@@ -1,17 +1,28 @@
 import type { Database } from "@trigon/db";
 import { type ChangeView, DomainError } from "@trigon/model";
+import { authorise } from "../actor.ts";
 import { decodeCursor, encodeCursor, pageOf } from "../cursor.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
+import { serviceEditor } from "./service-editor.ts";
 import { contains } from "./text-filter.ts";
+import { canUndo, scopeOfUndo, undo } from "./undo.ts";
 
 const outcomes = { outcomes: { orderBy: { nodeId: "asc" } } } as const;
 type Row = NonNullable<Awaited<ReturnType<typeof find>>>;
 const find = (db: Database, id: string) => db.prisma.change.findUnique({ where: { id }, include: outcomes });
 
 /** Every configuration change with its author, both sides, and what became of it on each node. */
-export function changes({ db, store }: ServiceContext): Services["changes"] {
-  const viewOf = (row: Row): ChangeView => ({
+export function changes({ db, store, controllerAddresses }: ServiceContext): Services["changes"] {
+  const services = serviceEditor(controllerAddresses);
+
+  /** Which of these changes were taken back, and by which. */
+  async function undoneBy(ids: string[]): Promise<Map<string, string>> {
+    const rows = await db.prisma.change.findMany({ where: { undoOf: { in: ids } }, select: { id: true, undoOf: true } });
+    return new Map(rows.map((row) => [row.undoOf!, row.id]));
+  }
+
+  const viewOf = (row: Row, undone: ReadonlyMap<string, string>): ChangeView => ({
     id: row.id,
     at: row.at.toISOString(),
     author: row.author,
@@ -22,6 +33,9 @@ export function changes({ db, store }: ServiceContext): Services["changes"] {
     generation: row.generation,
     before: row.before,
     after: row.after,
+    undoOf: row.undoOf,
+    undoneBy: undone.get(row.id) ?? null,
+    canUndo: !undone.has(row.id) && canUndo(store.state, row),
     outcomes: row.outcomes.map(({ nodeId, state, message, at }) => ({
       nodeId,
       nodeName: store.state.nodes.get(nodeId)?.name ?? nodeId,
@@ -30,6 +44,18 @@ export function changes({ db, store }: ServiceContext): Services["changes"] {
       at: at?.toISOString() ?? null,
     })),
   });
+  async function existing(id: string): Promise<Row> {
+    const row = await find(db, id);
+    if (!row) throw new DomainError("resource.notFound", `There is no change ${id}.`);
+    return row;
+  }
+
+  async function get(id: string): Promise<ChangeView> {
+    const row = await existing(id);
+    await store.refresh();
+    return viewOf(row, await undoneBy([id]));
+  }
+
   return {
     async list({ limit, cursor, query }) {
       const after = cursor === undefined ? undefined : decodeCursor(cursor);
@@ -44,13 +70,29 @@ export function changes({ db, store }: ServiceContext): Services["changes"] {
         orderBy: [{ at: "desc" }, { id: "desc" }],
         take: limit + 1,
       });
-      return pageOf(rows, limit, (row) => encodeCursor(row.at, row.id), viewOf);
+      await store.refresh();
+      const undone = await undoneBy(rows.map(({ id }) => id));
+      return pageOf(
+        rows,
+        limit,
+        (row) => encodeCursor(row.at, row.id),
+        (row) => viewOf(row, undone),
+      );
     },
 
-    async get(id) {
-      const row = await find(db, id);
-      if (!row) throw new DomainError("resource.notFound", `There is no change ${id}.`);
-      return viewOf(row);
+    get,
+
+    async undo(call, id) {
+      const change = await existing(id);
+      authorise(call.actor, scopeOfUndo(change));
+      let undoneAs: string | undefined;
+      await store.write(call, async (draft) => {
+        const again = await draft.tx.change.findFirst({ where: { undoOf: id }, select: { id: true } });
+        if (again) throw new DomainError("revision.stale", "This change was taken back already.");
+        await undo(draft, change, services);
+        undoneAs = draft.changeIds.at(-1);
+      });
+      return get(undoneAs!);
     },
   };
 }

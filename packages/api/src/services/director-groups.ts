@@ -1,4 +1,5 @@
 import { type DirectorGroupSpec, type DirectorGroupView, DomainError, type FieldError } from "@trigon/model";
+import type { Draft } from "../draft.ts";
 import type { StoredGroup } from "../fleet-rows.ts";
 import type { FleetState } from "../fleet-state.ts";
 import { newId } from "../new-id.ts";
@@ -44,18 +45,7 @@ export function directorGroups({ store }: ServiceContext): Services["directorGro
         async (draft) => {
           const group = draft.state.group(id);
           checkRevision(group.revision, revision);
-          check(draft.state, spec, id);
-          const before = specOf(group);
-          if (JSON.stringify(before) === JSON.stringify(specOf({ ...group, ...spec }))) return;
-          draft.putGroup({
-            ...withActive(group, spec.activeNodeId, draft.sequence),
-            name: spec.name,
-            mode: spec.mode,
-            revision: group.revision + 1,
-          });
-          const change = { action: "updated", objectKind: "directorGroup", objectId: id, objectName: spec.name } as const;
-          draft.change({ ...change, before, after: spec });
-          draft.audit("directorGroup.updated", id, { name: spec.name, activeNodeId: spec.activeNodeId });
+          putGroupSpec(draft, group, spec);
         },
         { isOptional: true },
       );
@@ -70,19 +60,48 @@ export function directorGroups({ store }: ServiceContext): Services["directorGro
           if (!group) throw new DomainError("resource.notFound", `There is no director group ${id}.`);
           if (group.deletedAt) return;
           checkRevision(group.revision, revision);
-          const service = draft.state.liveServices().find(({ spec }) => spec.directorGroupId === id);
-          if (service) throw new DomainError("resource.inUse", `The service "${service.spec.name}" belongs to this group.`);
-          const member = draft.state.members(id).find((node) => node.state !== "decommissioned" && node.state !== "revoked");
-          if (member) throw new DomainError("resource.inUse", `The director ${member.name} is a member of this group.`);
-          draft.putGroup({ ...group, revision: group.revision + 1, deletedAt: draft.now });
-          const change = { action: "deleted", objectKind: "directorGroup", objectId: id, objectName: group.name } as const;
-          draft.change({ ...change, before: specOf(group) });
-          draft.audit("directorGroup.deleted", id, { name: group.name });
+          deleteGroup(draft, id);
         },
         { isOptional: true },
       );
     },
   };
+}
+
+/** Replaces a group's spec in a draft, or leaves everything alone when it is the same. */
+export function putGroupSpec(draft: Draft, group: StoredGroup, spec: DirectorGroupSpec): void {
+  const { id } = group;
+  check(draft.state, spec, id);
+  const before = specOf(group);
+  if (JSON.stringify(before) === JSON.stringify(specOf({ ...group, ...spec }))) return;
+  const next = withActive(group, spec.activeNodeId, draft.sequence);
+  draft.putGroup({ ...next, name: spec.name, mode: spec.mode, revision: group.revision + 1 });
+  const change = { action: "updated", objectKind: "directorGroup", objectId: id, objectName: spec.name } as const;
+  draft.change({ ...change, before, after: spec });
+  draft.audit("directorGroup.updated", id, { name: spec.name, activeNodeId: spec.activeNodeId });
+}
+
+/** Deletes a group that nobody uses. */
+export function deleteGroup(draft: Draft, id: string): void {
+  const group = draft.state.group(id);
+  const service = draft.state.liveServices().find(({ spec }) => spec.directorGroupId === id);
+  if (service) throw new DomainError("resource.inUse", `The service "${service.spec.name}" belongs to this group.`);
+  const member = draft.state.members(id).find((node) => node.state !== "decommissioned" && node.state !== "revoked");
+  if (member) throw new DomainError("resource.inUse", `The director ${member.name} is a member of this group.`);
+  draft.putGroup({ ...group, revision: group.revision + 1, deletedAt: draft.now });
+  const change = { action: "deleted", objectKind: "directorGroup", objectId: id, objectName: group.name } as const;
+  draft.change({ ...change, before: specOf(group) });
+  draft.audit("directorGroup.deleted", id, { name: group.name });
+}
+
+/** Brings a deleted group back under its own id, without members. */
+export function restoreGroup(draft: Draft, id: string, { name, mode }: DirectorGroupSpec): void {
+  const spec = { name, mode, activeNodeId: null };
+  check(draft.state, spec, id);
+  const revision = (draft.state.groups.get(id)?.revision ?? 0) + 1;
+  draft.putGroup({ id, ...spec, releasingNodeId: null, releasingSequence: null, revision, deletedAt: null });
+  draft.change({ action: "created", objectKind: "directorGroup", objectId: id, objectName: name, after: spec });
+  draft.audit("directorGroup.created", id, { name });
 }
 
 /** The group with another active member: its VIPs move when the old one has let go of them. */
@@ -92,7 +111,7 @@ export function withActive(group: StoredGroup, activeNodeId: string | null, sequ
   return { ...group, activeNodeId, releasingNodeId: group.activeNodeId, releasingSequence: sequence };
 }
 
-const specOf = ({ name, mode, activeNodeId }: DirectorGroupSpec): DirectorGroupSpec => ({ name, mode, activeNodeId });
+export const specOf = ({ name, mode, activeNodeId }: DirectorGroupSpec): DirectorGroupSpec => ({ name, mode, activeNodeId });
 
 function check(state: FleetState, spec: DirectorGroupSpec, id: string | null): void {
   const errors: FieldError[] = [];

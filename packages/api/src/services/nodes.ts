@@ -55,25 +55,7 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
       };
     },
 
-    rename: (call, id, revision, name) =>
-      edit(call, id, revision, async (draft, node) => {
-        if (node.name === name) return;
-        if ([...draft.state.nodes.values()].some((other) => other.id !== id && other.name === name && other.state === "active")) {
-          throw new DomainError("input.invalid", `Another node is already called "${name}".`, [
-            { pointer: "/name", code: "name.taken", detail: `Another node is already called "${name}".` },
-          ]);
-        }
-        draft.putNode({ ...node, name, revision: node.revision + 1 });
-        draft.change({
-          action: "updated",
-          objectKind: "node",
-          objectId: id,
-          objectName: name,
-          before: { name: node.name },
-          after: { name },
-        });
-        draft.audit("node.renamed", id, { from: node.name, to: name });
-      }),
+    rename: (call, id, revision, name) => edit(call, id, revision, async (draft, node) => renameNode(draft, node, name)),
 
     revoke: (call, id, revision) =>
       edit(call, id, revision, async (draft, node) => {
@@ -102,4 +84,19 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
         draft.audit("node.decommissioned", id, { name: node.name });
       }),
   };
+}
+
+/** Gives a node another name in a draft. Throws `input.invalid` when another has it. */
+export function renameNode(draft: Draft, node: StoredNode, name: string): void {
+  const { id } = node;
+  if (node.name === name) return;
+  if ([...draft.state.nodes.values()].some((other) => other.id !== id && other.name === name && other.state === "active")) {
+    throw new DomainError("input.invalid", `Another node is already called "${name}".`, [
+      { pointer: "/name", code: "name.taken", detail: `Another node is already called "${name}".` },
+    ]);
+  }
+  draft.putNode({ ...node, name, revision: node.revision + 1 });
+  const change = { action: "updated", objectKind: "node", objectId: id, objectName: name } as const;
+  draft.change({ ...change, before: { name: node.name }, after: { name } });
+  draft.audit("node.renamed", id, { from: node.name, to: name });
 }

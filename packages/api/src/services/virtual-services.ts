@@ -1,30 +1,22 @@
-import {
-  type ChangePreview,
-  DomainError,
-  type FieldError,
-  type LintFinding,
-  unreachable,
-  VirtualServiceSpec,
-} from "@trigon/model";
-import { canonicalJson, type FleetNode, lintService, type ValidationContext, validateService } from "@trigon/planner";
+import { type ChangePreview, unreachable, VirtualServiceSpec } from "@trigon/model";
 import type { Call } from "../actor.ts";
 import type { Draft } from "../draft.ts";
-import type { StoredGroup, StoredService, StoredSpec } from "../fleet-rows.ts";
-import type { FleetState } from "../fleet-state.ts";
 import { newId } from "../new-id.ts";
 import { previewNodes, totalOf } from "../preview.ts";
-import { fieldErrorsOf, parseOrThrow } from "../problem.ts";
+import { fieldErrorsOf } from "../problem.ts";
 import { checkRevision } from "../revision.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
-import type { Revision, ServiceWrite, VirtualServicePatch, VirtualServiceWritten } from "../shapes.ts";
+import type { ServiceWrite, VirtualServiceWritten } from "../shapes.ts";
 import { sortedPage } from "../sorted-page.ts";
 import { serviceRow, serviceView } from "../views.ts";
+import { errorsOf, lintOf, patched, serviceEditor } from "./service-editor.ts";
 import { matches } from "./text-filter.ts";
 
 /** Virtual services: what an operator asks for. */
 export function virtualServices(context: ServiceContext): Services["virtualServices"] {
   const { store, sources, controllerAddresses } = context;
+  const { create, put, remove } = serviceEditor(controllerAddresses);
 
   const searched = async (query: string | undefined) => {
     const state = await store.refresh();
@@ -48,25 +40,6 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
   function written(id: string): VirtualServiceWritten {
     const service = store.state.service(id);
     return { ...serviceView(sources, service), lint: lintOf(store.state, service.spec, id) };
-  }
-
-  async function create(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void> {
-    const spec = checked(draft.state, input, null, controllerAddresses());
-    const { now } = draft;
-    draft.putService({ id, spec, revision: 1, createdAt: now, updatedAt: now, deletedAt: null, gates: [] });
-    draft.change({ action: "created", objectKind: "virtualService", objectId: id, objectName: spec.name, after: spec });
-    draft.audit("virtualService.created", id, { name: spec.name });
-  }
-
-  /** Replaces the spec in a draft, or leaves everything alone when it is the same. */
-  async function put(draft: Draft, service: StoredService, input: VirtualServiceSpec): Promise<boolean> {
-    const spec = checked(draft.state, input, service, controllerAddresses());
-    if (canonicalJson(spec) === canonicalJson(service.spec)) return false;
-    draft.putService({ ...service, spec, revision: service.revision + 1, updatedAt: draft.now });
-    const change = { action: "updated", objectKind: "virtualService", objectId: service.id, objectName: spec.name } as const;
-    draft.change({ ...change, before: service.spec, after: spec });
-    draft.audit("virtualService.updated", service.id, { name: spec.name });
-    return true;
   }
 
   /** What a write does to a draft, and the id of the service that it is about, known once that ran. */
@@ -99,17 +72,6 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
       }
     };
     return { id: () => id, work };
-  }
-
-  async function remove(draft: Draft, id: string, revision: Revision): Promise<void> {
-    const service = draft.state.services.get(id);
-    if (!service) throw new DomainError("resource.notFound", `There is no virtual service ${id}.`);
-    if (service.deletedAt) return;
-    checkRevision(service.revision, revision);
-    const { spec } = service;
-    draft.putService({ ...service, revision: service.revision + 1, updatedAt: draft.now, deletedAt: draft.now });
-    draft.change({ action: "deleted", objectKind: "virtualService", objectId: id, objectName: spec.name, before: spec });
-    draft.audit("virtualService.deleted", id, { name: spec.name });
   }
 
   async function write(call: Call, input: ServiceWrite): Promise<VirtualServiceWritten> {
@@ -194,82 +156,4 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
       return { errors, lint: errors.length === 0 ? lintOf(state, parsed.data, id) : [] };
     },
   };
-}
-
-function patched(spec: StoredSpec, patch: VirtualServicePatch): VirtualServiceSpec {
-  return parseOrThrow(VirtualServiceSpec, { ...spec, ...patch, health: { ...spec.health, ...patch.health } });
-}
-
-/** The group a spec means: the one it names, or the only one there is. */
-function groupOf(state: FleetState, { directorGroupId }: VirtualServiceSpec): StoredGroup | null {
-  const groups = state.liveGroups();
-  if (directorGroupId !== undefined) return groups.find(({ id }) => id === directorGroupId) ?? null;
-  return groups.length === 1 ? groups[0]! : null;
-}
-
-const takesPart = (state: FleetState) =>
-  [...state.nodes.values()].filter((node) => node.state === "active" || node.state === "quarantined") as FleetNode[];
-
-function errorsOf(
-  state: FleetState,
-  input: VirtualServiceSpec,
-  service: StoredService | null,
-  controllerAddresses: readonly string[],
-): FieldError[] {
-  const others: ValidationContext["others"] = state
-    .liveServices()
-    .filter(({ spec }) => spec.name === input.name || spec.vip === input.vip)
-    .map(({ id, spec: { name, vip, protocol, port, directorGroupId } }) => ({
-      id,
-      name,
-      groupId: directorGroupId,
-      vip,
-      protocol,
-      port,
-    }));
-  const known = new Set(service?.spec.realServers.map(({ id }) => id));
-  return [
-    ...validateService(input, {
-      id: service?.id ?? null,
-      group: groupOf(state, input),
-      nodes: takesPart(state),
-      others,
-      controllerAddresses,
-    }),
-    ...input.realServers.flatMap(({ id }, at): FieldError[] =>
-      service === null || id === undefined || known.has(id)
-        ? []
-        : [{ pointer: `/realServers/${at}/id`, code: "realServer.unknown", detail: `This service has no real server ${id}.` }],
-    ),
-  ];
-}
-
-function lintOf(state: FleetState, spec: VirtualServiceSpec, ownId: string | undefined): LintFinding[] {
-  const group = groupOf(state, spec);
-  const neighbours = state
-    .liveServices()
-    .filter((other) => other.id !== ownId && other.spec.directorGroupId === group?.id)
-    .map((other) => other.spec);
-  return lintService(spec, { group, nodes: takesPart(state), neighbours });
-}
-
-/** The spec as it is stored, or `input.invalid` with every wrong field. A real server without an id is known again by its RIP and port. */
-function checked(
-  state: FleetState,
-  input: VirtualServiceSpec,
-  service: StoredService | null,
-  controllerAddresses: readonly string[],
-): StoredSpec {
-  const errors = errorsOf(state, input, service, controllerAddresses);
-  if (errors[0]) throw new DomainError("input.invalid", errors[0].detail, errors);
-  const free = new Map(
-    service?.spec.realServers.map((server) => [`${server.rip} ${server.port ?? service.spec.port}`, server.id]),
-  );
-  const named = new Set(input.realServers.map(({ id }) => id));
-  const realServers = input.realServers.map((server) => {
-    if (service && server.id !== undefined) return { ...server, id: server.id };
-    const again = free.get(`${server.rip} ${server.port ?? input.port}`);
-    return { ...server, id: again !== undefined && !named.has(again) ? again : newId("realServer") };
-  });
-  return { ...input, directorGroupId: groupOf(state, input)!.id, realServers };
 }

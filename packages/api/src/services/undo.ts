@@ -1,0 +1,108 @@
+import { DirectorGroupSpec, DomainError, Name, type Scope, VirtualServiceSpec } from "@trigon/model";
+import { canonicalJson } from "@trigon/planner";
+import { z } from "zod";
+import type { Draft } from "../draft.ts";
+import type { FleetState } from "../fleet-state.ts";
+import { deleteGroup, putGroupSpec, restoreGroup, specOf as specOfGroup } from "./director-groups.ts";
+import { renameNode } from "./nodes.ts";
+import type { ServiceEditor } from "./service-editor.ts";
+
+/** A change as it stands in the books. */
+export interface UndoableChange {
+  id: string;
+  action: string;
+  objectKind: string;
+  objectId: string;
+  objectName: string;
+  before: unknown;
+  after: unknown;
+}
+
+const NodeName = z.strictObject({ name: Name });
+
+/** The scope that taking a change back needs: that of making it. */
+export function scopeOfUndo({ objectKind }: UndoableChange): Scope {
+  return objectKind === "virtualService" ? "virtual-service:write" : "node:write";
+}
+
+/** Whether `undo` would be tried at all: the object still is what the change made of it. Pure. */
+export function canUndo(state: FleetState, change: UndoableChange): boolean {
+  try {
+    checkUntouched(state, change);
+    return true;
+  } catch (error) {
+    if (error instanceof DomainError) return false;
+    throw error;
+  }
+}
+
+/** The compensating change, by the same way as any other. Throws `revision.stale` when the object was changed since, `change.irreversible` when there is no way back. */
+export function undo(draft: Draft, change: UndoableChange, services: ServiceEditor): Promise<void> | void {
+  checkUntouched(draft.state, change);
+  draft.undoes(change.id);
+  draft.audit("change.undone", change.objectId, { change: change.id, name: change.objectName });
+  const { objectId: id, action, before } = change;
+  switch (change.objectKind) {
+    case "virtualService":
+      if (action === "created") return services.remove(draft, id, "*");
+      if (action === "updated") return putBack(draft, id, VirtualServiceSpec.parse(before), services);
+      return services.restore(draft, id, VirtualServiceSpec.parse(before));
+    case "directorGroup":
+      if (action === "created") return deleteGroup(draft, id);
+      if (action === "updated") return putGroupSpec(draft, draft.state.group(id), DirectorGroupSpec.parse(before));
+      return restoreGroup(draft, id, DirectorGroupSpec.parse(before));
+    default:
+      return renameNode(draft, draft.state.node(id), NodeName.parse(before).name);
+  }
+}
+
+async function putBack(draft: Draft, id: string, spec: VirtualServiceSpec, services: ServiceEditor): Promise<void> {
+  const former = spec.realServers.flatMap((server) => server.id ?? []);
+  await services.put(draft, draft.state.service(id), spec, former);
+}
+
+function checkUntouched(state: FleetState, change: UndoableChange): void {
+  const { objectId: id, action, after, before } = change;
+  switch (change.objectKind) {
+    case "virtualService": {
+      const service = state.services.get(id);
+      const live = service && service.deletedAt === null ? service : undefined;
+      if (action === "deleted") {
+        if (live) throw changedSince(change, live.revision);
+      } else if (!live || canonicalJson(live.spec) !== canonicalJson(parsed(VirtualServiceSpec, after))) {
+        throw changedSince(change, service?.revision);
+      }
+      return;
+    }
+    case "directorGroup": {
+      const group = state.groups.get(id);
+      const live = group && group.deletedAt === null ? group : undefined;
+      if (action === "deleted") {
+        if (live) throw changedSince(change, live.revision);
+      } else if (!live || canonicalJson(specOfGroup(live)) !== canonicalJson(parsed(DirectorGroupSpec, after))) {
+        throw changedSince(change, group?.revision);
+      }
+      return;
+    }
+    case "node": {
+      const [was, is] = [NodeName.safeParse(before), NodeName.safeParse(after)];
+      if (!was.success || !is.success) break;
+      const node = state.nodes.get(id);
+      if (node?.name !== is.data.name) throw changedSince(change, node?.revision);
+      return;
+    }
+  }
+  throw new DomainError("change.irreversible", `There is no way back from this change of ${change.objectName}.`);
+}
+
+function changedSince({ objectName }: UndoableChange, revision: number | undefined): DomainError {
+  const now = revision === undefined ? "it is gone" : `it is at revision ${revision} now`;
+  const detail = `${objectName} was changed since (${now}): undo the newer changes first, newest first, or edit it.`;
+  return new DomainError("revision.stale", detail);
+}
+
+/** What the books hold, with the defaults of fields that are younger. */
+function parsed<T extends z.ZodType>(schema: T, value: unknown): unknown {
+  const result = schema.safeParse(value);
+  return result.success ? result.data : value;
+}
