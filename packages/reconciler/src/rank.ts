@@ -2,7 +2,8 @@ import type { Resource } from "@trigon/model";
 
 /**
  * What must stand before what. `net/ipv4/vs/*` exists only after its module and `conf/<tunnel>` only after its link; a device comes up only
- * behind its filter; a VIP bound before its services resets clients, and before ARP silence it steals the director's traffic.
+ * behind its filter; a VIP bound before its services resets clients, and before ARP silence it steals the director's traffic. IPVS takes part
+ * in connection tracking only once the rules stand that keep DR and Tunnel out of it, or a stateful firewall would drop their connections.
  */
 const building = [
   "module",
@@ -11,6 +12,7 @@ const building = [
   "sysctl",
   "address tunnel",
   "filterRule",
+  "sysctl tracking",
   "linkState up",
   "ipvsService",
   "ipvsDestination",
@@ -24,6 +26,7 @@ const removing = [
   "ipvsService",
   "linkState up",
   "link",
+  "sysctl tracking",
   "filterRule",
   "address tunnel",
   "sysctl",
@@ -39,6 +42,8 @@ function stepOf(resource: Resource): Step {
       return resource.up ? "linkState up" : "linkState down";
     case "address":
       return resource.purpose === "tunnel" ? "address tunnel" : "address vip";
+    case "sysctl":
+      return resource.path === "net/ipv4/vs/conntrack" ? "sysctl tracking" : "sysctl";
     default:
       return resource.kind;
   }
