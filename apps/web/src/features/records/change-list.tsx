@@ -1,9 +1,10 @@
 "use client";
-import { useInfiniteQuery } from "@tanstack/react-query";
-import { Button, Card, Chip, EmptyState, SkeletonRows } from "@trigon/ui";
-import { History, Minus, Pencil, Plus } from "lucide-react";
+import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { Button, Card, Chip, ConfirmDialog, EmptyState, SkeletonRows, toast } from "@trigon/ui";
+import { History, Minus, Pencil, Plus, Undo2 } from "lucide-react";
+import { useState } from "react";
 import { useTranslations } from "use-intl";
-import { ProblemView } from "../../components/problem-view.tsx";
+import { ProblemCallout, ProblemView } from "../../components/problem-view.tsx";
 import { SyncChip } from "../../components/sync.tsx";
 import { TextLink } from "../../components/text-link.tsx";
 import { Moment, When } from "../../components/time.tsx";
@@ -75,9 +76,12 @@ function Change({ change }: { change: ChangeView }) {
         <span className="font-medium">
           <ObjectLink change={change} />
         </span>
+        {change.undoOf === null ? null : <span className="text-soft text-xs">{t("changes.isUndo")}</span>}
+        {change.undoneBy === null ? null : <span className="text-soft text-xs">{t("changes.undone")}</span>}
         <span className="ml-auto text-soft text-xs">
           {change.author} · <When at={change.at} /> · <Moment at={change.at} />
         </span>
+        <Undo change={change} />
       </div>
       {fields.length > 0 ? (
         <details className="mt-1.5">
@@ -124,6 +128,46 @@ function Change({ change }: { change: ChangeView }) {
         </ul>
       ) : null}
     </li>
+  );
+}
+
+/** Takes the change back by another one; only offered while the object still is what this change made of it. */
+function Undo({ change }: { change: ChangeView }) {
+  const t = useTranslations("changes");
+  const tCommon = useTranslations("common");
+  const trpc = useTRPC();
+  const queryClient = useQueryClient();
+  const [isOpen, setOpen] = useState(false);
+  const undo = useMutation(
+    trpc.change.undo.mutationOptions({
+      onSuccess: () => {
+        toast.success(t("undoDone", { name: change.objectName }));
+        setOpen(false);
+        void queryClient.invalidateQueries(trpc.pathFilter());
+      },
+    }),
+  );
+  if (!change.canUndo) return null;
+  return (
+    <>
+      <Button size="sm" variant="ghost" onClick={() => setOpen(true)}>
+        <Undo2 aria-hidden /> {t("undo")}
+      </Button>
+      <ConfirmDialog
+        open={isOpen}
+        onOpenChange={(open) => {
+          setOpen(open);
+          if (!open) undo.reset();
+        }}
+        title={t("undoTitle", { name: change.objectName })}
+        consequence={<p>{t(`undoConsequence.${change.action}`, { name: change.objectName })}</p>}
+        confirmLabel={t("undo")}
+        cancelLabel={tCommon("cancel")}
+        loading={undo.isPending}
+        error={undo.error ? <ProblemCallout error={undo.error} /> : undefined}
+        onConfirm={() => undo.mutate({ id: change.id })}
+      />
+    </>
   );
 }
 
