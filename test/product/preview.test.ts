@@ -23,10 +23,12 @@ function replayed(table: readonly string[], commands: readonly string[]): string
 describe("what a preview says is what ipvsadm shows afterwards", { timeout: 300_000 }, () => {
   const world = useWorld();
   const host = (name: string) => world.lab.host(name);
+  /** IPIP is what `ipvsadm -i` means when no type is named. */
   const table = async () =>
     (await host("dir1").sh("ipvsadm -Sn"))
       .split("\n")
       .filter((line) => line.startsWith("-"))
+      .map((line) => line.replace(" --tun-type ipip", ""))
       .sort();
   const linesOf = (preview: ChangePreview, name: string, tool: string) =>
     (preview.nodes.find(({ nodeName }) => nodeName === name)?.steps ?? []).flatMap(({ commands }) =>
