@@ -21,7 +21,7 @@ export class Agenda<T> {
   #armedFor = Number.POSITIVE_INFINITY;
   #cancel: () => void = () => undefined;
 
-  constructor(clock: Clock, onDue: (item: T, at: number) => void, slotMs = 10) {
+  constructor(clock: Clock, onDue: (item: T, at: number) => void, slotMs = 20) {
     this.#clock = clock;
     this.#onDue = onDue;
     this.#slotMs = slotMs;

@@ -192,12 +192,12 @@ export class HealthEngine {
   #due(endpoint: Endpoint, at: number): void {
     if (!this.#isWanted(endpoint)) return;
     const { clock, probe } = this.#options;
-    const startedAt = clock.now();
-    this.#lateness[this.#probes++ % keptLateness] = startedAt - at;
+    this.#lateness[this.#probes++ % keptLateness] = clock.now() - at;
     void probe(endpoint.target, endpoint.check).then((result) => {
       if (!this.#isWanted(endpoint)) return;
       this.#learn(endpoint, result);
-      this.#agenda.add(Math.max(clock.now(), startedAt + this.#interval(endpoint)), endpoint);
+      // From when it was due, not from when it began: what is late once is not later each time.
+      this.#agenda.add(Math.max(clock.now(), at + this.#interval(endpoint)), endpoint);
     });
   }
 
