@@ -11,6 +11,7 @@ import { Live } from "./live.ts";
 import { newId } from "./new-id.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
+import { adminStates } from "./services/admin-states.ts";
 import { apiTokens } from "./services/api-tokens.ts";
 import { auditService } from "./services/audit.ts";
 import { changes } from "./services/changes.ts";
@@ -166,6 +167,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       directorGroups: directorGroups(context),
       nodes: nodes(context),
       enrollment: enrolling.service,
+      adminStates: adminStates(context),
       gates: gates(context),
       changes: changes(context),
       audit: auditService(db),

@@ -24,9 +24,13 @@ import type {
 import type { z } from "zod";
 import type { Call } from "./actor.ts";
 import type {
+  DrainOptions,
   FleetView,
+  GateName,
   Invalidation,
   ListInput,
+  MaintenanceOptions,
+  NodeRoles,
   Page,
   Revision,
   ServiceWrite,
@@ -72,7 +76,23 @@ export interface Services {
     create(call: Call, spec: EnrollmentTokenSpec): Promise<z.infer<typeof EnrollmentTokenCreated>>;
     revoke(call: Call, id: string): Promise<EnrollmentTokenView>;
   };
-  gates: { list(serviceId: string | undefined): Promise<(GateView & { serviceId: string })[]> };
+  adminStates: {
+    drain(call: Call, serviceId: string, realServerId: string, options: DrainOptions): Promise<VirtualServiceWritten>;
+    activate(call: Call, serviceId: string, realServerId: string): Promise<VirtualServiceWritten>;
+    disable(call: Call, serviceId: string, realServerId: string): Promise<VirtualServiceWritten>;
+    /** Puts every real server that a node is into maintenance: those that were active or draining. */
+    beginMaintenance(call: Call, nodeId: string, options: MaintenanceOptions): Promise<NodeRoles>;
+    /** Makes those in maintenance active again. */
+    endMaintenance(call: Call, nodeId: string): Promise<NodeRoles>;
+    rolesOf(nodeId: string): Promise<NodeRoles>;
+  };
+  gates: {
+    list(serviceId: string | undefined): Promise<(GateView & { serviceId: string })[]>;
+    /** Opens a gate without the real server's word: what it wants is admitted now. */
+    force(call: Call, gate: GateName): Promise<GateView & { serviceId: string }>;
+    /** Ends a release without the director's word: the real server may let go. */
+    forget(call: Call, gate: GateName): Promise<void>;
+  };
   changes: {
     list(input: ListInput): Promise<Page<ChangeView>>;
     get(id: string): Promise<ChangeView>;

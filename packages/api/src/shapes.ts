@@ -1,9 +1,12 @@
 import {
+  AdminState,
   ApiTokenCreated,
   ApiTokenView,
   AuditEventView,
   ChangeView,
   DirectorGroupView,
+  DrainMode,
+  DrainSpec,
   EnrollmentTokenCreated,
   EnrollmentTokenView,
   GateView,
@@ -89,6 +92,32 @@ export const FieldErrorShape = z.object({
   meta: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
 });
 
+/** How to drain. The deadline counts from now; without one it lasts as long as connections do. */
+const DrainInput = z.strictObject({
+  mode: DrainMode.default("activeConnections"),
+  deadlineSeconds: z.int().min(0).max(2678400).nullable().default(null),
+});
+/** `maintenance`: taken out of the table once drained. */
+export const DrainOptions = DrainInput.extend({ maintenance: z.boolean().default(false) });
+export type DrainOptions = z.infer<typeof DrainOptions>;
+export const MaintenanceOptions = DrainInput;
+export type MaintenanceOptions = z.infer<typeof MaintenanceOptions>;
+
+/** What a node is in each service. */
+export const NodeRoles = z.object({
+  data: z.array(
+    z.object({
+      serviceId: z.string(),
+      serviceName: z.string(),
+      realServerId: z.string(),
+      rip: z.string(),
+      adminState: AdminState,
+      drain: DrainSpec.nullable(),
+    }),
+  ),
+});
+export type NodeRoles = z.infer<typeof NodeRoles>;
+
 /** Says that something changed; `ids` null means anything may have. */
 export interface Invalidation {
   sequence: number;
@@ -107,6 +136,10 @@ export const FleetView = z.object({
   highestReported: z.int().nullable(),
 });
 export type FleetView = z.infer<typeof FleetView>;
+
+/** Names one gate. */
+export const GateName = z.strictObject({ id: Id, realServerId: Id, directorNodeId: Id });
+export type GateName = z.infer<typeof GateName>;
 
 export const GateListInput = z.strictObject({ serviceId: Id.optional() });
 

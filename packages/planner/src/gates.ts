@@ -41,6 +41,22 @@ export function gateChanges(input: GateInput): GateChange[] {
   return changes;
 }
 
+/**
+ * Opens a gate without the real server's word, because an operator knows better; one that waits for nothing stays as it is. `sequence` is that
+ * of the write which stores it.
+ */
+export function forceGate(gate: Gate, sequence: number): Gate {
+  const { wanted, admitted } = gate;
+  if (wanted === null || sameEndpoint(wanted, admitted)) return gate;
+  const others = gate.releasing.filter(({ endpoint }) => !sameEndpoint(endpoint, wanted));
+  return settle({ ...gate, admitted: wanted, releasing: release({ ...gate, releasing: others }, admitted, sequence) });
+}
+
+/** Forgets what the director has not let go of yet, without its word: it may still send there. */
+export function forgetGate(gate: Gate): Gate {
+  return gate.releasing.length === 0 ? gate : settle({ ...gate, releasing: [] });
+}
+
 /** Why a gate is not open, in one sentence; null when it is. */
 export function gateReason(gate: Gate, fleet: Fleet, report: GateInput["report"]): string | null {
   if (gate.state === "open") return null;
@@ -116,8 +132,7 @@ function admit(gate: Gate, plan: ReadonlyMap<string, Fragment[]>, input: GateInp
   const { wanted, admitted } = gate;
   if (wanted === null || sameEndpoint(wanted, admitted)) return gate;
   if (needsWord(wanted) && !isServed(gate, wanted, plan, input)) return gate;
-  const others = gate.releasing.filter(({ endpoint }) => !sameEndpoint(endpoint, wanted));
-  return settle({ ...gate, admitted: wanted, releasing: release({ ...gate, releasing: others }, admitted, input.sequence) });
+  return forceGate(gate, input.sequence);
 }
 
 function isServed(gate: Gate, wanted: Endpoint, plan: ReadonlyMap<string, Fragment[]>, { report }: GateInput): boolean {

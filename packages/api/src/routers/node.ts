@@ -1,6 +1,6 @@
 import { Id, Name, NodeDetailView, NodeView } from "@trigon/model";
 import { z } from "zod";
-import { ById, ListInput, Pages, Revision } from "../shapes.ts";
+import { ById, ListInput, MaintenanceOptions, NodeRoles, Pages, Revision } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
 import { WatchInput, watch } from "./watch.ts";
 
@@ -46,6 +46,46 @@ export const nodeRouter = router({
     .input(ByRevision)
     .output(NodeView)
     .mutation(({ ctx, input }) => ctx.services.nodes.decommission(ctx.call, input.id, input.revision)),
+
+  roles: procedure
+    .meta({
+      scope: "read",
+      rest: {
+        method: "GET",
+        path: "/nodes/{id}/real-servers",
+        tag,
+        summary: "List the real servers that a node is, service by service",
+      },
+    })
+    .input(ById)
+    .output(NodeRoles)
+    .query(({ ctx, input }) => ctx.services.adminStates.rolesOf(input.id)),
+
+  beginMaintenance: procedure
+    .meta({
+      scope: "node:write",
+      rest: {
+        method: "POST",
+        path: "/nodes/{id}/maintenance",
+        tag,
+        summary: "Drain a real server in every service, then take it out",
+        body: "spec",
+      },
+    })
+    .input(ById.extend({ spec: MaintenanceOptions.optional() }))
+    .output(NodeRoles)
+    .mutation(({ ctx, input }) =>
+      ctx.services.adminStates.beginMaintenance(ctx.call, input.id, input.spec ?? MaintenanceOptions.parse({})),
+    ),
+
+  endMaintenance: procedure
+    .meta({
+      scope: "node:write",
+      rest: { method: "DELETE", path: "/nodes/{id}/maintenance", tag, summary: "Bring a real server back in every service" },
+    })
+    .input(ById)
+    .output(NodeRoles)
+    .mutation(({ ctx, input }) => ctx.services.adminStates.endMaintenance(ctx.call, input.id)),
 
   watch: procedure.input(WatchInput).subscription(({ ctx, input, signal }) => watch(ctx.services, "node", input, signal)),
 });

@@ -1,5 +1,6 @@
-import { ChangeView } from "@trigon/model";
-import { ById, GateListInput, ListInput, Pages } from "../shapes.ts";
+import { ChangeView, GateView } from "@trigon/model";
+import { z } from "zod";
+import { ById, GateListInput, GateName, ListInput, Pages } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
 
 export const gateRouter = router({
@@ -11,6 +12,33 @@ export const gateRouter = router({
     .input(GateListInput)
     .output(Pages.gates)
     .query(async ({ ctx, input }) => ({ data: await ctx.services.gates.list(input.serviceId) })),
+
+  force: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "POST",
+        path: "/virtual-services/{id}/gates/{realServerId}/{directorNodeId}/force",
+        tag: "Gates",
+        summary: "Admit a real server without its own word that it can serve",
+      },
+    })
+    .input(GateName)
+    .output(GateView.extend({ serviceId: z.string() }))
+    .mutation(({ ctx, input }) => ctx.services.gates.force(ctx.call, input)),
+
+  forget: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "POST",
+        path: "/virtual-services/{id}/gates/{realServerId}/{directorNodeId}/forget",
+        tag: "Gates",
+        summary: "Let a real server go without its director's word that it no longer sends there",
+      },
+    })
+    .input(GateName)
+    .mutation(({ ctx, input }) => ctx.services.gates.forget(ctx.call, input)),
 });
 
 export const changeRouter = router({

@@ -11,6 +11,7 @@ import { tracked } from "@trpc/server";
 import { z } from "zod";
 import {
   ById,
+  DrainOptions,
   FieldErrorShape,
   ListInput,
   Pages,
@@ -24,6 +25,7 @@ import { every } from "./every.ts";
 import { WatchInput, watch } from "./watch.ts";
 
 const tag = "Virtual services";
+const OneRealServer = z.strictObject({ id: Id, realServerId: Id });
 const CountersInput = z.strictObject({ serviceIds: z.array(Id).max(1000).optional() });
 const countersIntervalMs = 2000;
 
@@ -129,6 +131,51 @@ export const virtualServiceRouter = router({
     })
     .input(z.strictObject({ id: Id, revision: Revision }))
     .mutation(({ ctx, input }) => ctx.services.virtualServices.delete(ctx.call, input.id, input.revision)),
+
+  drain: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "POST",
+        path: "/virtual-services/{id}/real-servers/{realServerId}/drain",
+        tag,
+        summary: "Give a real server no new connections; with `maintenance` take it out once drained",
+        body: "spec",
+      },
+    })
+    .input(OneRealServer.extend({ spec: DrainOptions.optional() }))
+    .output(VirtualServiceWritten)
+    .mutation(({ ctx, input: { id, realServerId, spec } }) =>
+      ctx.services.adminStates.drain(ctx.call, id, realServerId, spec ?? DrainOptions.parse({})),
+    ),
+
+  activate: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "POST",
+        path: "/virtual-services/{id}/real-servers/{realServerId}/activate",
+        tag,
+        summary: "Let a real server serve again",
+      },
+    })
+    .input(OneRealServer)
+    .output(VirtualServiceWritten)
+    .mutation(({ ctx, input }) => ctx.services.adminStates.activate(ctx.call, input.id, input.realServerId)),
+
+  disable: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "POST",
+        path: "/virtual-services/{id}/real-servers/{realServerId}/disable",
+        tag,
+        summary: "Take a real server out at once: its connections are reset",
+      },
+    })
+    .input(OneRealServer)
+    .output(VirtualServiceWritten)
+    .mutation(({ ctx, input }) => ctx.services.adminStates.disable(ctx.call, input.id, input.realServerId)),
 
   preview: procedure
     .meta({ scope: "virtual-service:write" })
