@@ -183,72 +183,69 @@ test("a controller that starts on an empty database makes no agent remove anythi
   await deleteAllServices(api);
 }, 600_000);
 
-// The longest scenario by far (minutes of an appliance on a copied database); `npm run test:restore` runs it by itself.
-if (process.env.TRIGON_RESTORE) {
-  test("a controller on an older database removes nothing and only observes, until an operator confirms it", async () => {
-    const { api, lab, databaseUrl } = world;
-    const agentPort = portOf(world.agentUrl);
-    await createService(api, dr("before-the-copy", "10.2.0.122", "10.2.0.21", "10.2.0.22"));
+test("a controller on an older database removes nothing and only observes, until an operator confirms it", async () => {
+  const { api, lab, databaseUrl } = world;
+  const agentPort = portOf(world.agentUrl);
+  await createService(api, dr("before-the-copy", "10.2.0.122", "10.2.0.21", "10.2.0.22"));
 
-    const controller = listenerPid(agentPort)!;
-    process.kill(controller, "SIGSTOP");
-    undo.push(() => existsSync(`/proc/${controller}`) && process.kill(controller, "SIGCONT"));
-    const older = await makeDatabase("trigon_older", new URL(databaseUrl).pathname.slice(1));
-    process.kill(controller, "SIGCONT");
+  const controller = listenerPid(agentPort)!;
+  process.kill(controller, "SIGSTOP");
+  undo.push(() => existsSync(`/proc/${controller}`) && process.kill(controller, "SIGCONT"));
+  const older = await makeDatabase("trigon_older", new URL(databaseUrl).pathname.slice(1));
+  process.kill(controller, "SIGCONT");
 
-    const newer = await until(
-      "a service after the copy",
-      () => createService(api, dr("after-the-copy", "10.2.0.123", "10.2.0.21")),
-      {
-        deadlineMs: 60_000,
-      },
-    );
-    const before = await kernels();
-    expect(before[0]!.ipvs).toContain("-A -t 10.2.0.123:80");
+  const newer = await until(
+    "a service after the copy",
+    () => createService(api, dr("after-the-copy", "10.2.0.123", "10.2.0.21")),
+    {
+      deadlineMs: 60_000,
+    },
+  );
+  const before = await kernels();
+  expect(before[0]!.ipvs).toContain("-A -t 10.2.0.123:80");
 
-    const restored = await anotherController(older, sharedSecret());
-    // Only these have seen a generation that the older database does not know.
-    const refusals = asksInVain(["dir1", "rs1"], /restored database|observe-only mode until an operator confirms/, 1);
-    refusals.catch(() => undefined); // awaited below, unless something else fails first
-    const back = await leadAgentsTo(restored.agentPort);
-    const fleet = await until(
-      "the restored controller to say that it only observes",
-      async () => {
-        const answer = await restored.api.call<Fleet>("GET", "/fleet");
-        return answer.observeOnly ? answer : undefined;
-      },
-      { deadlineMs: 90_000, everyMs: 200 },
-    );
-    expect(fleet.highestReported).toBeGreaterThan(fleet.sequence - 5);
-    const refused = await restored.api.send("POST", "/api/v1/virtual-services", dr("not-now", "10.2.0.124", "10.2.0.21"));
-    expect(refused).toMatchObject({ status: 409, body: { code: "fleet.observeOnly" } });
-    await refusals;
-    expect(await kernels()).toEqual(before);
+  const restored = await anotherController(older, sharedSecret());
+  // Only these have seen a generation that the older database does not know.
+  const refusals = asksInVain(["dir1", "rs1"], /restored database|observe-only mode until an operator confirms/, 1);
+  refusals.catch(() => undefined); // awaited below, unless something else fails first
+  const back = await leadAgentsTo(restored.agentPort);
+  const fleet = await until(
+    "the restored controller to say that it only observes",
+    async () => {
+      const answer = await restored.api.call<Fleet>("GET", "/fleet");
+      return answer.observeOnly ? answer : undefined;
+    },
+    { deadlineMs: 90_000, everyMs: 200 },
+  );
+  expect(fleet.highestReported).toBeGreaterThan(fleet.sequence - 5);
+  const refused = await restored.api.send("POST", "/api/v1/virtual-services", dr("not-now", "10.2.0.124", "10.2.0.21"));
+  expect(refused).toMatchObject({ status: 409, body: { code: "fleet.observeOnly" } });
+  await refusals;
+  expect(await kernels()).toEqual(before);
 
-    // The operator takes the older database as the truth: the newer service goes, the older one stays.
-    const confirmed = await restored.api.call<Fleet>("POST", "/fleet/confirm-restore", {});
-    expect(confirmed).toMatchObject({ epoch: fleet.epoch + 1, observeOnly: false });
-    await until("the newer service to be gone", async () => !(await ipvsTable(lab.host("dir1"))).includes("10.2.0.123"), {
-      deadlineMs: 90_000,
-      everyMs: 200,
-    });
-    expect(await ipvsTable(lab.host("dir1"))).toContain("-A -t 10.2.0.122:80");
+  // The operator takes the older database as the truth: the newer service goes, the older one stays.
+  const confirmed = await restored.api.call<Fleet>("POST", "/fleet/confirm-restore", {});
+  expect(confirmed).toMatchObject({ epoch: fleet.epoch + 1, observeOnly: false });
+  await until("the newer service to be gone", async () => !(await ipvsTable(lab.host("dir1"))).includes("10.2.0.123"), {
+    deadlineMs: 90_000,
+    everyMs: 200,
+  });
+  expect(await ipvsTable(lab.host("dir1"))).toContain("-A -t 10.2.0.122:80");
 
-    // And back to the first database, which is now the one that is behind.
-    await back();
-    await restored.appliance.stop();
-    await until("the first controller to observe", async () => (await api.call<Fleet>("GET", "/fleet")).observeOnly, {
-      deadlineMs: 90_000,
-      everyMs: 200,
-    });
-    // Twice: the other database has given out the next epoch already, with other content.
-    for (const _time of [1, 2]) await api.call("POST", "/fleet/confirm-restore", {});
-    await allConnected(api);
-    await inSync(api, newer.id, 120_000);
-    expect(await ipvsTable(lab.host("dir1"))).toContain("-A -t 10.2.0.123:80");
-    await deleteAllServices(api);
-  }, 600_000);
-} else console.log("not run here: “a controller on an older database …”; run it with npm run test:restore");
+  // And back to the first database, which is now the one that is behind.
+  await back();
+  await restored.appliance.stop();
+  await until("the first controller to observe", async () => (await api.call<Fleet>("GET", "/fleet")).observeOnly, {
+    deadlineMs: 90_000,
+    everyMs: 200,
+  });
+  // Twice: the other database has given out the next epoch already, with other content.
+  for (const _time of [1, 2]) await api.call("POST", "/fleet/confirm-restore", {});
+  await allConnected(api);
+  await inSync(api, newer.id, 120_000);
+  expect(await ipvsTable(lab.host("dir1"))).toContain("-A -t 10.2.0.123:80");
+  await deleteAllServices(api);
+}, 600_000);
 
 test("the VIPs move from one director to the other: at no time do two answer for them", async () => {
   const { api, lab } = world;

@@ -193,7 +193,8 @@ test("a restored database tells agents nothing and takes no change until an oper
   const seen = director.generation!;
   // As if restored from a time before: the sequence is far behind what agents hold, and services are missing.
   await fleet.database.sql(`UPDATE fleet SET sequence = 5`);
-  await fleet.database.sql(`DELETE FROM "virtualService"`);
+  const kept = held.find((id) => id.startsWith("ds:"))!.split(":")[1]!;
+  await fleet.database.sql(`DELETE FROM "virtualService" WHERE id <> $1`, [kept]);
   const restored = await fleet.replica();
   director.api = restored.api;
   await expect(director.fetch()).rejects.toMatchObject({ code: "generation.ahead" });
@@ -210,7 +211,15 @@ test("a restored database tells agents nothing and takes no change until an oper
   const confirmed = await restored.caller.fleet.get();
   expect(confirmed).toMatchObject({ epoch: 2, observeOnly: false, highestReported: null });
   expect(confirmed.sequence).toBeGreaterThan(seen);
+  // What was said before the restore is no word on what is wanted after it.
+  const partOfDirector = async () => {
+    const { status } = await restored.caller.virtualService.get({ id: kept });
+    return status.parts.find(({ nodeId }) => nodeId === director.nodeId)?.state;
+  };
+  expect(await partOfDirector()).not.toBe("inSync");
   const plan = await director.fetch();
   expect(plan).toMatchObject({ epoch: 2, since: null, observeOnly: false, allowMassRemoval: false });
+  await director.report();
+  await until(async () => (await partOfDirector()) === "inSync");
   await restored.close();
 });

@@ -22,15 +22,22 @@ export interface ViewSources {
   live: Live;
 }
 
+/** What a node said of fragments in this epoch: what it held in an earlier one is no answer to what is wanted now. */
+function fragmentsSaid({ state, live }: ViewSources, nodeId: string): ReadonlyMap<string, FragmentState> | undefined {
+  const report = live.report(nodeId);
+  return report?.epoch === state.current.epoch ? report.fragments : undefined;
+}
+
 /** Each fragment of a service, and of its VIP, beside what its node last said about it. */
-function partsOf({ state, plans, live }: ViewSources, service: StoredService): (NodePart & { role: StoredNode["role"] })[] {
+function partsOf(sources: ViewSources, service: StoredService): (NodePart & { role: StoredNode["role"] })[] {
+  const { state, plans, live } = sources;
   const subjects = [plans.planOf(service.id), plans.planOf(service.spec.vip)];
   const isHeld = service.deletedAt === null && service.spec.enabled;
   return subjects.slice(0, isHeld ? 2 : 1).flatMap((plan) =>
     [...plan].flatMap(([nodeId, fragments]) => {
       const node = state.nodes.get(nodeId);
       if (!node) return [];
-      return fragments.map(({ id, hash }) => partOf(live, node, hash, live.report(nodeId)?.fragments.get(id)));
+      return fragments.map(({ id, hash }) => partOf(live, node, hash, fragmentsSaid(sources, nodeId)?.get(id)));
     }),
   );
 }
@@ -128,10 +135,11 @@ export function serviceRow(sources: ViewSources, service: StoredService): Servic
 }
 
 /** A node's own parts: every fragment that it should hold. */
-export function nodeParts({ plans, live }: ViewSources, node: StoredNode) {
-  const report = live.report(node.id);
+export function nodeParts(sources: ViewSources, node: StoredNode) {
+  const { plans, live } = sources;
+  const said = fragmentsSaid(sources, node.id);
   return [...plans.fragments(node.id).values()].map((fragment) => {
-    const part = partOf(live, node, fragment.hash, report?.fragments.get(fragment.id));
+    const part = partOf(live, node, fragment.hash, said?.get(fragment.id));
     const title = fragment.kind === "director.vip" ? fragment.vip : fragment.name;
     return { fragmentId: fragment.id, title, part };
   });
