@@ -9,10 +9,8 @@ const archive = join(root, "apps/agent/dist/trigon-agent.tgz");
 
 /** The shipped bundle, built when a source is newer than it. */
 function bundle(): Buffer {
-  const sources = execFileSync("git", ["ls-files", "apps/agent", "packages/{model,planner,reconciler,kernel,netlink}/src"], {
-    cwd: root,
-    encoding: "utf8",
-  });
+  const packages = ["model", "planner", "reconciler", "kernel", "netlink", "health"].map((name) => `packages/${name}/src`);
+  const sources = execFileSync("git", ["ls-files", "apps/agent", ...packages], { cwd: root, encoding: "utf8" });
   const newest = Math.max(
     ...sources
       .split("\n")
