@@ -1,8 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { setMaxListeners } from "node:events";
+import { readMachine } from "@trigon/kernel";
 import { PlanEnvelope } from "@trigon/model";
+import { textOf } from "@trigon/planner";
 import { type ApplyResult, applyResult } from "./apply-result.ts";
 import { serveControl } from "./control.ts";
+import { Doctor } from "./doctor.ts";
 import { ControllerLink } from "./link/controller-link.ts";
 import { sendCounters } from "./link/counting.ts";
 import { Reporter, type Run } from "./link/reporter.ts";
@@ -32,6 +35,18 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   const { loop, kernel, health, drains } = node;
   loop.start();
 
+  const doctor = new Doctor({
+    subject: () => ({
+      fragments: [...loop.fragments.values()],
+      facts: loop.facts,
+      foreign: loop.foreign.map((resource) => ({ key: resource.key, observed: textOf(resource) })),
+    }),
+    read: readMachine,
+    onChange: () => reporter?.changed(),
+    log,
+  });
+  doctor.start();
+
   const identity = openIdentity(paths, log);
   let link: ControllerLink | undefined;
   const control = await serveControl(paths.socket, {
@@ -41,6 +56,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       await loop.settled();
       return applyResult(acceptance, loop);
     },
+    doctor: () => doctor.look(),
   });
   if (identity) {
     // First what is cached: a controller that is slow to answer holds nothing up, and the first report says what stands.
@@ -63,7 +79,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       },
     });
     link = current;
-    reporter = new Reporter({ loop, health, link: current, run, fleetId, log });
+    reporter = new Reporter({ loop, health, doctor, link: current, run, fleetId, log });
     current.start();
     reporter.changed();
     void sendCounters({ kernel, loop, drains, link: current, run, log, signal });
@@ -80,6 +96,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   log.info("stopping; traffic goes on");
   process.off("SIGHUP", onReload);
   control.close();
+  doctor.close();
   await link?.stop();
   await reporter?.stop();
   await node.close();

@@ -1,16 +1,19 @@
 import { readFileSync } from "node:fs";
-import { createKernel } from "@trigon/kernel";
+import { createKernel, readMachine } from "@trigon/kernel";
+import type { DoctorReport } from "@trigon/model";
 import { Command } from "commander";
 import { type ApplyResult, applyResult, isReached } from "./apply-result.ts";
 import { readPlanFile } from "./cli/plan-file.ts";
-import { applyText, statusText, uninstalledText } from "./cli/print.ts";
+import { applyText, doctorText, statusText, uninstalledText } from "./cli/print.ts";
 import { askAgent } from "./control.ts";
+import { lookAt } from "./doctor.ts";
 import { inspect } from "./inspect.ts";
 import { createLog, reasonOf, silentLog } from "./log.ts";
 import { openNode } from "./node.ts";
 import { agentPaths } from "./paths.ts";
 import { readIdentity } from "./state/identity.ts";
 import { takeLock } from "./state/lock.ts";
+import { readPlanCache } from "./state/plan-cache.ts";
 import type { AgentStatus } from "./status.ts";
 import { uninstall } from "./uninstall.ts";
 import { agentVersion } from "./version.ts";
@@ -64,6 +67,17 @@ program
   });
 
 program
+  .command("doctor")
+  .description("look for what would keep this node's part from working; changes nothing; exit code 1 when traffic is lost")
+  .option("--json", "print JSON")
+  .action(async ({ json }: { json?: boolean }) => {
+    const running = await askAgent(paths.socket, "doctor");
+    const report = running ? (running.answer as DoctorReport) : await examineAlone();
+    print(report, json, doctorText);
+    process.exit(report.findings.some(({ state }) => state === "fail") ? 1 : 0);
+  });
+
+program
   .command("uninstall")
   .description("stop the agent, take out of the kernel what Trigon made, put back what it found, and remove the program")
   .option("--keep-files", "leave program, state and policy on the disk")
@@ -111,6 +125,19 @@ async function applyAlone(file: string): Promise<ApplyResult> {
   } finally {
     await node.close();
     lock.release();
+  }
+}
+
+async function examineAlone(): Promise<DoctorReport> {
+  const kernel = createKernel();
+  try {
+    const facts = await kernel.facts();
+    const { table } = await inspect(paths, kernel);
+    const foreign = table.rows.filter(({ state }) => state === "foreign");
+    const fragments = [...readPlanCache(paths.state).fragments.values()];
+    return { at: new Date().toISOString(), findings: await lookAt({ fragments, facts, foreign }, readMachine) };
+  } finally {
+    await kernel.close();
   }
 }
 

@@ -1,5 +1,5 @@
 import { type Database, Prisma } from "@trigon/db";
-import type { AgentEvent, AgentReport, FragmentState, HealthReport, ReportAnswer, TableRow } from "@trigon/model";
+import type { AgentEvent, AgentReport, DoctorReport, FragmentState, HealthReport, ReportAnswer, TableRow } from "@trigon/model";
 import { reportLimits } from "@trigon/model";
 
 /** What a node last said, whichever replica heard it. */
@@ -15,6 +15,7 @@ export interface LiveReport {
   health: Map<string, HealthReport>;
   table: { rows: TableRow[]; total: number; at: string } | null;
   events: AgentEvent[];
+  doctor: DoctorReport | null;
 }
 
 interface Presence {
@@ -115,19 +116,21 @@ export class Live {
     const known = this.#reports.get(nodeId);
     const events = [...(known?.events ?? []), ...report.events].slice(-reportLimits.events);
     const table = report.table ? JSON.stringify(report.table) : null;
+    const doctor = report.doctor ? JSON.stringify(report.doctor) : null;
     const run = `${report.bootId}/${report.runId}`;
     const accepted = await db.prisma.$transaction(async (tx) => {
       const rows = await tx.$queryRaw<{ runs: string[] }[]>(Prisma.sql`
         INSERT INTO "nodeReport" AS last
-          ("nodeId", "bootId", "runId", runs, pass, epoch, generation, "table", "tableAt", events, at, "receivedAt")
+          ("nodeId", "bootId", "runId", runs, pass, epoch, generation, "table", "tableAt", events, doctor, at, "receivedAt")
         SELECT ${nodeId}, ${report.bootId}, ${report.runId}, ARRAY[${run}], ${report.pass}, ${report.epoch}, ${report.generation},
-          ${table}::jsonb, ${table === null ? null : receivedAt}::timestamp, ${JSON.stringify(events)}::jsonb,
+          ${table}::jsonb, ${table === null ? null : receivedAt}::timestamp, ${JSON.stringify(events)}::jsonb, ${doctor}::jsonb,
           ${new Date(report.at)}::timestamp, ${receivedAt}::timestamp
         WHERE ${report.full} OR EXISTS (SELECT FROM "nodeReport" r WHERE r."nodeId" = ${nodeId} AND r.runs[1] = ${run})
         ON CONFLICT ("nodeId") DO UPDATE SET
           "bootId" = excluded."bootId", "runId" = excluded."runId", pass = excluded.pass, epoch = excluded.epoch,
           generation = excluded.generation, "table" = coalesce(excluded."table", last."table"),
-          "tableAt" = coalesce(excluded."tableAt", last."tableAt"), events = excluded.events, at = excluded.at,
+          "tableAt" = coalesce(excluded."tableAt", last."tableAt"), events = excluded.events,
+          doctor = coalesce(excluded.doctor, last.doctor), at = excluded.at,
           "receivedAt" = excluded."receivedAt",
           runs = CASE WHEN last.runs[1] = ${run} THEN last.runs ELSE (array_prepend(${run}, last.runs))[1:${keptRuns}] END
         WHERE (last.runs[1] = ${run} AND last.pass < excluded.pass) OR NOT (${run} = ANY (last.runs))
@@ -164,6 +167,7 @@ export class Live {
       health,
       table: report.table ? { ...report.table, at: receivedAt.toISOString() } : (known?.table ?? null),
       events,
+      doctor: report.doctor ?? known?.doctor ?? null,
     });
     this.#options.onReport(nodeId, changed);
     return { accepted: true, wantFull: false };
@@ -273,6 +277,7 @@ export class Live {
         health,
         table: table && report.tableAt ? { ...table, at: report.tableAt.toISOString() } : null,
         events: report.events as unknown as AgentEvent[],
+        doctor: report.doctor as DoctorReport | null,
       });
       const gone = [...(mine?.fragments.keys() ?? [])].filter((id) => !states.some((state) => state.id === id));
       this.#options.onReport(report.nodeId, [...changed.map(({ id }) => id), ...gone]);

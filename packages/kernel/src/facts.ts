@@ -2,6 +2,10 @@ import { readFileSync } from "node:fs";
 import { hostname, machine, release } from "node:os";
 import { type FactRoute, type Facts, type IptablesBackend, type NetworkInterface, resourceKey } from "@trigon/model";
 import { type InterfaceAddress, type Link, type Route, type RouteClient, routeTable } from "@trigon/netlink";
+import { moduleState } from "./machine.ts";
+
+/** Modules that a plan does without where they are missing. */
+const wished = ["xt_mac"] as const;
 
 /** Whether the thing of this resource key was made by Trigon, and so is no fact about the machine. */
 export type IsOurs = (key: string) => boolean;
@@ -14,6 +18,7 @@ export async function readFacts(client: RouteClient, isOurs: IsOurs, iptables: I
   const links = allLinks.filter(({ name }) => !isOurs(resourceKey.link(name)));
   const names = new Map(links.map(({ index, name }) => [index, name]));
   const isOurAddress = (name: string, address: string, prefix: number) => isOurs(resourceKey.address(name, address, prefix));
+  const lacking = wished.filter((name) => moduleState(name) === "missing");
   return {
     hostname: hostname(),
     machineId: readLine("/etc/machine-id"),
@@ -24,6 +29,7 @@ export async function readFacts(client: RouteClient, isOurs: IsOurs, iptables: I
     routes: routes.flatMap((route) => factRoutes(route, names)).filter((route) => !isRouteOfOurs(route, isOurAddress)),
     resolvers: readResolvers(),
     iptables,
+    ...(lacking.length > 0 ? { lacks: lacking } : {}),
   };
 }
 

@@ -1,3 +1,4 @@
 export type { IsOurs } from "./facts.ts";
 export { createKernel, type KernelOptions } from "./kernel.ts";
+export { type MachineQuestions, readMachine } from "./machine.ts";
 export { type RequiredTool, requiredTools } from "./required-tools.ts";

@@ -37,5 +37,7 @@ export const Facts = z.object({
   routes: z.array(FactRoute).max(4096),
   resolvers: z.array(z.string()).max(16),
   iptables: IptablesBackend,
+  /** Kernel modules that some rules would like to have, and that this kernel has not. */
+  lacks: z.array(z.string()).max(32).optional(),
 });
 export type Facts = z.infer<typeof Facts>;

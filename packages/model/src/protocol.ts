@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DoctorReport } from "./doctor.ts";
 import { DrainMode, HealthVerdict } from "./effective-weight.ts";
 import { Facts } from "./facts.ts";
 import { HealthMode } from "./health.ts";
@@ -118,6 +119,8 @@ export const AgentReport = z.object({
   /** Services whose health reads differently since the last accepted report; all of them when `full`. */
   health: z.array(HealthReport).optional(),
   events: z.array(AgentEvent),
+  /** What doctor found; left out when nothing changed since the last accepted report of this run. */
+  doctor: DoctorReport.optional(),
 });
 export type AgentReport = z.infer<typeof AgentReport>;
 

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { DoctorReport } from "./doctor.ts";
 import { Facts } from "./facts.ts";
 import { HealthCheck, HealthMode } from "./health.ts";
 import { AgentEvent, Counters, DrainReport, RealServerHealth, TableRow } from "./protocol.ts";
@@ -89,6 +90,8 @@ export const NodeDetailView = NodeView.extend({
   facts: Facts.nullable(),
   table: z.object({ rows: z.array(TableRow), total: z.int(), at: At }).nullable(),
   events: z.array(AgentEvent),
+  /** What its agent found when it looked at the machine; null: it has not said. */
+  doctor: DoctorReport.nullable(),
   parts: z.array(
     z.object({ fragmentId: z.string(), title: z.string(), state: SyncState, reason: z.string(), message: z.string() }),
   ),

@@ -138,7 +138,8 @@ function tunnelFrom(
 
 /** On a shared link a neighbour can forge the director's address, but not receive as it: its frames come from another link address. */
 function forgery({ index, address, mac }: PlannedDirector, encapsulation: Encapsulation, facts: Facts): Resource[] {
-  if (!mac || !onLinkInterface(address, facts)) return [];
+  // A kernel without xt_mac would refuse the whole transaction of rules; doctor says what is missing.
+  if (!mac || facts.lacks?.includes("xt_mac") || !onLinkInterface(address, facts)) return [];
   return [
     filterRule({
       family: 4,

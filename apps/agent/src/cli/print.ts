@@ -1,4 +1,4 @@
-import type { FragmentState, TableRow } from "@trigon/model";
+import type { DoctorReport, FragmentState, TableRow } from "@trigon/model";
 import type { ApplyResult } from "../apply-result.ts";
 import type { AgentStatus } from "../status.ts";
 import type { Uninstalled } from "../uninstall.ts";
@@ -46,6 +46,21 @@ export function statusText(status: AgentStatus): string {
   ]
     .filter((line) => typeof line === "string")
     .join("\n");
+}
+
+const doctorMarks = { ok: "✓", warn: "!", fail: "✗" } as const;
+
+/** What is wrong with its reason and the command that shows it; what is well in one line. */
+export function doctorText({ findings }: DoctorReport): string {
+  const order = { fail: 0, warn: 1, ok: 2 } as const;
+  const lines = findings
+    .toSorted((a, b) => order[a.state] - order[b.state])
+    .flatMap(({ check, subject, state, observed, wanted, why, command }) => {
+      const head = `  ${doctorMarks[state]} ${check}  ${subject}: ${observed}`;
+      return state === "ok" ? [head] : [head, `      wanted: ${wanted}`, `      why:    ${why}`, `      see:    ${command}`];
+    });
+  const bad = findings.filter(({ state }) => state === "fail").length;
+  return [...lines, bad === 0 ? "Nothing here loses traffic." : `${bad} of these lose traffic.`].join("\n");
 }
 
 export function uninstalledText({ removed, restored, left, files }: Uninstalled): string {

@@ -1,4 +1,4 @@
-import { type AgentEvent, type AgentReport, agentProtocol, reportLimits } from "@trigon/model";
+import { type AgentEvent, type AgentReport, agentProtocol, type DoctorReport, reportLimits } from "@trigon/model";
 import type { HealthChecks } from "../health/checks.ts";
 import { type Log, reasonOf } from "../log.ts";
 import type { NodeLoop } from "../loop.ts";
@@ -16,6 +16,7 @@ export interface Run {
 
 export interface ReporterOptions {
   loop: NodeLoop;
+  doctor?: { latest: DoctorReport | null };
   health?: Pick<HealthChecks, "takeNews" | "ids" | "report">;
   link: Pick<ControllerLink, "report">;
   run: Run;
@@ -44,6 +45,7 @@ export class Reporter {
   #events: AgentEvent[] = [];
   #full = true;
   #sentFacts: unknown = null;
+  #sentDoctor: unknown = null;
   #sentReached: unknown = null;
   #sentTable = -1;
   #sentAt = Number.NEGATIVE_INFINITY;
@@ -101,10 +103,15 @@ export class Reporter {
       this.#events.length > 0 ||
       this.#sentReached !== this.#options.loop.reached ||
       this.#sentFacts !== this.#options.loop.facts ||
+      this.#sentDoctor !== this.#doctor ||
       this.#isTableDue();
     if (hasNews) return gap;
     const rest = this.#sentTable === this.#options.loop.tableVersion ? this.#heartbeatMs : largeTableMs;
     return Math.max(gap, this.#sentAt + rest - now);
+  }
+
+  get #doctor(): DoctorReport | null {
+    return this.#options.doctor?.latest ?? null;
   }
 
   #gather(): void {
@@ -126,6 +133,7 @@ export class Reporter {
     if (!loop.facts || (!loop.hold && loop.passes === 0)) return this.#postpone(50);
     this.#gather();
     const facts = loop.facts;
+    const doctor = this.#doctor;
     const ids = new Set(this.#undelivered);
     const healthIds = new Set(this.#undeliveredHealth);
     const events = [...this.#events];
@@ -143,6 +151,7 @@ export class Reporter {
       this.#backoff.reset();
       this.#full = answer.wantFull;
       this.#sentFacts = answer.wantFull ? null : facts;
+      this.#sentDoctor = answer.wantFull ? null : doctor;
       this.#sentReached = reached;
       this.#sentAt = performance.now();
       if (withTable) {
@@ -186,6 +195,7 @@ export class Reporter {
       gone: full ? [] : concerned.filter((id) => !loop.states.has(id)),
       ...(withTable ? { table: tableOf(loop) } : {}),
       ...(health ? { health: health.report(full || isSmall ? health.ids() : healthIds) } : {}),
+      ...(this.#doctor && (full || this.#sentDoctor !== this.#doctor) ? { doctor: this.#doctor } : {}),
       events,
     };
   }

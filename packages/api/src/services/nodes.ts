@@ -51,6 +51,7 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
         facts: node.facts,
         table: report?.table ?? null,
         events: [...(report?.events ?? [])].reverse(),
+        doctor: report?.doctor ?? null,
         parts: nodeParts(sources, node).map(({ fragmentId, title, part }) => ({ fragmentId, title, ...summarise([part]) })),
       };
     },
