@@ -1,3 +1,4 @@
+export * from "./doctor.ts";
 export * from "./endpoints.ts";
 export * from "./explain.ts";
 export * from "./fleet.ts";
