@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { setMaxListeners } from "node:events";
 import { readMachine } from "@trigon/kernel";
-import { PlanEnvelope } from "@trigon/model";
+import { setTimeout as sleep } from "node:timers/promises";
+import { parsePlanEnvelope } from "@trigon/model";
 import { textOf } from "@trigon/planner";
 import { type ApplyResult, applyResult } from "./apply-result.ts";
 import { serveControl } from "./control.ts";
@@ -12,10 +13,17 @@ import { Reporter, type Run } from "./link/reporter.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { openNode, openPolicy } from "./node.ts";
 import type { AgentPaths } from "./paths.ts";
+import { rehearse } from "./rehearse.ts";
 import { type Identity, readIdentity } from "./state/identity.ts";
 import { takeLock } from "./state/lock.ts";
 import { statusOf } from "./status.ts";
 import { agentVersion } from "./version.ts";
+
+/** So long may the first pass hold up the control socket. */
+const firstPassMs = 3_000;
+
+/** A cached plan of so many fragments was rehearsal enough. */
+const enoughFragments = 100;
 
 export class AlreadyRunning extends Error {
   override name = "AlreadyRunning";
@@ -34,6 +42,9 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   const node = await openNode({ paths, log, onChange: () => reporter?.changed() });
   const { loop, kernel, health, drains } = node;
   loop.start();
+  // First what is cached. A kernel in trouble must not keep commands waiting for ever.
+  await Promise.race([loop.settled(), aborted(signal), sleep(firstPassMs, undefined, { ref: false })]);
+  if (loop.fragments.size < enoughFragments) await rehearse();
 
   const doctor = new Doctor({
     subject: () => ({
@@ -52,7 +63,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   const control = await serveControl(paths.socket, {
     status: async () => statusOf({ loop, health, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),
     apply: async (body, json): Promise<ApplyResult> => {
-      const acceptance = loop.accept(PlanEnvelope.parse(body), json);
+      const acceptance = loop.accept(parsePlanEnvelope(body), json);
       await loop.settled();
       return applyResult(acceptance, loop);
     },

@@ -378,7 +378,7 @@ export class NodeLoop {
     const position = this.position;
     if (work.facts || !this.#facts) await this.#readFacts(work);
     if (this.#hold) return this.#onChange();
-    const touched: ReadonlySet<string>[] = [work.keys];
+    const touched: Iterable<string>[] = [work.keys];
     for (const id of work.fragments) {
       const keys = this.#resolve(id, work);
       if (keys) touched.push(keys);
@@ -441,7 +441,7 @@ export class NodeLoop {
   }
 
   /** Brings `desired` in line with a fragment of the plan, and answers the keys that concerns. */
-  #resolve(id: string, work: Work): ReadonlySet<string> | undefined {
+  #resolve(id: string, work: Work): Iterable<string> | undefined {
     const raw = this.#cache?.fragments.get(id);
     // What this run never understood is known to the journal only.
     const wasUnknown = this.#blocked.has(id) && !this.#desired.fragment(id);

@@ -42,12 +42,17 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
 
   const observe = async (keys: readonly string[]): Promise<Map<string, Resource>> => {
     const asked = new Map<Adapter<ResourceKind>, string[]>();
-    for (const key of new Set(keys)) {
-      const adapter = adapterOf.get(kindOfKey(key));
-      if (!adapter) continue;
-      const list = asked.get(adapter);
-      if (list) list.push(key);
-      else asked.set(adapter, [key]);
+    let kind = "";
+    let list: string[] | undefined;
+    for (const key of keys) {
+      // Keys of one kind mostly follow one another.
+      if (kind === "" || !key.startsWith(kind)) {
+        kind = `${kindOfKey(key)} `;
+        const adapter = adapterOf.get(kindOfKey(key));
+        list = adapter && (asked.get(adapter) ?? []);
+        if (adapter && list) asked.set(adapter, list);
+      }
+      list?.push(key);
     }
     return keyed(await Promise.all([...asked].map(([adapter, list]) => adapter.observe(list))));
   };

@@ -5,6 +5,7 @@ export * from "./errors.ts";
 export * from "./facts.ts";
 export * from "./health.ts";
 export * from "./ids.ts";
+export * from "./parse-envelope.ts";
 export * from "./parse-fragment.ts";
 export * from "./plan.ts";
 export * from "./preview.ts";

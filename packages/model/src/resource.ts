@@ -125,7 +125,9 @@ export const resourceKey = {
     `filterRule ${rule.family} ${rule.table} ${rule.hook} ${rule.id}`,
   ipvsService: (protocol: Protocol, address: string, port: number) => `ipvsService ${protocol} ${address} ${port}`,
   ipvsDestination: (serviceKey: string, address: string, port: number) =>
-    `ipvsDestination${serviceKey.slice("ipvsService".length)} > ${address} ${port}`,
+    `${resourceKey.ipvsDestinationsOf(serviceKey)}${address} ${port}`,
+  /** What the keys of all destinations of a service begin with; `ADDRESS PORT` follows. */
+  ipvsDestinationsOf: (serviceKey: string): string => `ipvsDestination${serviceKey.slice("ipvsService".length)} > `,
   address: (name: string, address: string, prefix: number) => `address ${name} ${address}/${prefix}`,
 } as const;
 

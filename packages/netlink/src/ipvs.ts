@@ -269,6 +269,11 @@ export class IpvsClient {
     return new IpvsClient(socket, await resolveFamily(socket, IPVS_FAMILY));
   }
 
+  /** The same where the family's number is known, or does not matter: nobody is asked. */
+  static of(socket: NetlinkSocket, familyId: number): IpvsClient {
+    return new IpvsClient(socket, { id: familyId, version: IPVS_VERSION });
+  }
+
   /** As many changes as travel in one send. */
   get batchMessages(): number {
     return this.#socket.batchMessages;

@@ -32,7 +32,8 @@ export function directorService(planned: DirectorServiceFragment, facts: Facts, 
   const fragment = { ...planned, destinations: possibleDestinations(planned) };
   const service = ipvsService(fragment);
   const serving = servingDestinations(planned, health);
-  const destinations = serving.map((destination) => ipvsDestination(fragment, service.key, destination));
+  const keyStart = resourceKey.ipvsDestinationsOf(service.key);
+  const destinations = serving.map((destination) => ipvsDestination(fragment, service.key, keyStart, destination));
   return [
     ...baseline,
     honoursPersistence(planned) ? honouring : quiescing,
@@ -69,12 +70,13 @@ function ipvsService(fragment: DirectorServiceFragment): IpvsServiceResource {
 function ipvsDestination(
   { encapsulation }: DirectorServiceFragment,
   service: string,
+  keyStart: string,
   destination: PlannedDestination,
 ): IpvsDestinationResource {
   const { rip, port: number, forwarding, weight, upperThreshold, lowerThreshold } = destination;
   return {
     kind: "ipvsDestination",
-    key: resourceKey.ipvsDestination(service, rip, number),
+    key: `${keyStart}${rip} ${number}`,
     service,
     address: rip,
     port: number,

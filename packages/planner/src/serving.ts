@@ -11,7 +11,10 @@ import {
 export const sorryServerId = "sorry";
 
 /** The destinations that a service shall have in the kernel now, with their effective weights. Pure. */
-export function servingDestinations(fragment: DirectorServiceFragment, health?: ServiceHealth): PlannedDestination[] {
+export function servingDestinations(fragment: DirectorServiceFragment, health?: ServiceHealth): readonly PlannedDestination[] {
+  // Most services, most of the time: tens of thousands of destinations that are as they are planned.
+  if (!health && fragment.destinations.every(({ adminState }) => adminState === undefined || adminState === "active"))
+    return fragment.destinations;
   const onFailure = onFailureOf(fragment);
   const serving = fragment.destinations.flatMap((destination): PlannedDestination[] => {
     const { realServerId, weight, adminState = "active" } = destination;
@@ -25,7 +28,7 @@ export function servingDestinations(fragment: DirectorServiceFragment, health?: 
 
 /** Every destination that a service may have: what else a director holds for it must not come and go with health. */
 export function possibleDestinations(fragment: DirectorServiceFragment): PlannedDestination[] {
-  return [...fragment.destinations, ...sorryDestinations(fragment)];
+  return fragment.health?.sorryServer ? [...fragment.destinations, ...sorryDestinations(fragment)] : fragment.destinations;
 }
 
 const isDraining = ({ adminState }: PlannedDestination) => adminState === "draining" || adminState === "maintenance";

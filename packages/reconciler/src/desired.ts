@@ -37,7 +37,7 @@ export class Desired {
   readonly #entries = new Map<string, Entry>();
 
   /** Puts a fragment in the place of what it was, and answers the keys that it had or has. Its resources must have distinct keys; of equal ones the first counts. */
-  replace(id: string, hash: string, resources: readonly Resource[]): Set<string> {
+  replace(id: string, hash: string, resources: readonly Resource[]): Iterable<string> {
     const before = this.#fragments.get(id);
     if (!before) return this.#add(id, hash, resources);
     const next = new Map<string, Resource>();
@@ -54,17 +54,10 @@ export class Desired {
   }
 
   /** A fragment that was not there has nothing to compare with. */
-  #add(id: string, hash: string, resources: readonly Resource[]): Set<string> {
-    const keys = new Set<string>();
-    const distinct: Resource[] = [];
-    for (const resource of resources) {
-      if (keys.has(resource.key)) continue;
-      keys.add(resource.key);
-      distinct.push(resource);
-      this.#own(id, resource);
-    }
+  #add(id: string, hash: string, resources: readonly Resource[]): Iterable<string> {
+    const distinct = resources.filter((resource) => this.#own(id, resource));
     this.#fragments.set(id, { hash, resources: distinct });
-    return keys;
+    return distinct.map(({ key }) => key);
   }
 
   /** Takes a fragment away and answers the keys that it had. An id that is not there is no error. */
@@ -121,24 +114,27 @@ export class Desired {
     return { key, keeper: firstOwner(keeper(entry.variants)), losers: losers.toSorted() };
   }
 
-  #own(id: string, resource: Resource): void {
+  /** Answers false for a key that the fragment has already: that stays as it is. */
+  #own(id: string, resource: Resource): boolean {
     const entry = this.#entries.get(resource.key);
     if (!entry) {
       this.#entries.set(resource.key, { merged: resource, owner: id, variants: null });
-      return;
+      return true;
     }
+    if (entry.variants?.some(({ owners }) => owners.has(id))) return false;
     if (entry.variants === null) {
-      if (entry.owner === id) return; // as it was
+      if (entry.owner === id) return false;
       entry.variants = [{ resource: entry.merged, owners: new Set([entry.owner]) }];
     }
     const same = entry.variants.find((variant) => sameResource(variant.resource, resource));
     if (same) {
       same.owners.add(id);
-      if (entry.variants.length === 1) return;
+      if (entry.variants.length === 1) return true;
     } else {
       entry.variants.push({ resource, owners: new Set([id]) });
     }
     this.#settle(entry, entry.variants);
+    return true;
   }
 
   #disown(id: string, key: string): void {

@@ -48,7 +48,7 @@ export interface Difference {
 
 /** Steps from what is to what shall be, for these keys only. What is not ours is a conflict to show, never something to overwrite or delete. */
 export function diff({ keys, desired, observed, claim }: DiffInput): Difference {
-  const build: Extract<Action, { to: Resource }>[] = [];
+  const build: Building[][] = []; // by rank
   const replaced: Extract<Action, { op: "delete" }>[] = [];
   const remove: Removal[] = [];
   const conflicts: ForeignConflict[] = [];
@@ -88,20 +88,20 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
         // Somebody else's device of our name: nothing is set on it either.
         conflicts.push({ key, wanted: want, observed: have ?? null });
       } else if (isSettingKind(want.kind)) {
-        if (have) build.push({ op: "update", from: have, to: want });
-        else if (!(want.kind === "linkState" && want.ifPresent)) build.push({ op: "create", to: want });
+        if (have) put(build, { op: "update", from: have, to: want });
+        else if (!(want.kind === "linkState" && want.ifPresent)) put(build, { op: "create", to: want });
       } else if (service !== undefined && observed.has(service) && !claim(service)) {
         // IPVS is owned by whole service: nothing is put into somebody else's.
         conflicts.push({ key, wanted: want, observed: have ?? null });
       } else if (!have) {
-        build.push({ op: "create", to: want });
+        put(build, { op: "create", to: want });
       } else if (ours === undefined && service === undefined) {
         conflicts.push({ key, wanted: want, observed: have });
       } else if (want.kind === "link") {
         replaced.push({ op: "delete", from: have });
-        build.push({ op: "create", to: want });
+        put(build, { op: "create", to: want });
       } else {
-        build.push({ op: "update", from: have, to: want });
+        put(build, { op: "update", from: have, to: want });
       }
       continue;
     }
@@ -123,24 +123,26 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
   // Of equal rank, the last claimed goes first: a forwarding switch is put back after the settings made under it.
   remove.reverse();
   return {
-    build: [...replaced, ...inOrder(build)],
+    build: replaced.length > 0 ? [...replaced, ...inOrder(build)] : inOrder(build),
     remove: remove.toSorted((a, b) => removeRank(a.from) - removeRank(b.from)),
     conflicts,
     released,
   };
 }
 
+type Building = Extract<Action, { to: Resource }>;
+
+function put(build: Building[][], action: Building): void {
+  const rank = buildRank(action.to);
+  const bucket = build[rank];
+  if (bucket) bucket.push(action);
+  else build[rank] = [action];
+}
+
 /** By rank, stable; rules of a chain come in the chain's order, so that a list of steps reads as what it does. */
-function inOrder(build: readonly Extract<Action, { to: Resource }>[]): Action[] {
-  const byRank: Extract<Action, { to: Resource }>[][] = [];
-  for (const action of build) {
-    const rank = buildRank(action.to);
-    const bucket = byRank[rank];
-    if (bucket) bucket.push(action);
-    else byRank[rank] = [action];
-  }
+function inOrder(build: readonly Building[][]): Action[] {
   const order = ({ to }: { to: Resource }) => (to.kind === "filterRule" ? to.order : 0);
-  return byRank.flatMap((bucket) =>
+  return build.flatMap((bucket) =>
     bucket[0]?.to.kind === "filterRule" ? bucket.toSorted((a, b) => order(a) - order(b)) : bucket,
   );
 }
