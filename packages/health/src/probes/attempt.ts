@@ -1,6 +1,9 @@
 import { fail, type ProbeResult, unable } from "../probe.ts";
 
-/** A timer that fires this much later than asked says that the director itself was stalled, which is no fault of the real server's. */
+/**
+ * A timer that fires this much later than asked says that the director itself was stalled, which is no fault of the real server's: it gets the
+ * time once more.
+ */
 const stalledMs = 150;
 
 /**
@@ -22,11 +25,22 @@ export function attempt(
       cleanUp();
       resolve(result);
     };
-    const timer = setTimeout(() => {
-      const isStalled = performance.now() - startedAt > timeoutMs + stalledMs;
+    const onDeadline = (from: number, isGrace: boolean) => {
+      const lateMs = performance.now() - from - timeoutMs;
       // What arrived while the process was busy comes before the verdict that nothing did.
-      setImmediate(() => settle(isStalled ? unable("The director was too busy to probe in time") : late()));
-    }, timeoutMs);
+      setImmediate(() => {
+        if (isOver) return;
+        if (lateMs <= stalledMs) settle(late());
+        else if (isGrace) settle(unable("The director was too busy to probe in time"));
+        else arm(true);
+      });
+    };
+    let timer: NodeJS.Timeout;
+    const arm = (isGrace: boolean) => {
+      const from = performance.now();
+      timer = setTimeout(() => onDeadline(from, isGrace), timeoutMs);
+    };
+    arm(false);
     const passed = () => settle({ outcome: "pass", latencyMs: Math.round((performance.now() - startedAt) * 10) / 10 });
     try {
       cleanUp = begin(settle, passed);

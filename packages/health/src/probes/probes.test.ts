@@ -211,10 +211,29 @@ test("ICMP: the loopback answers", async () => {
   expect(await ask({ kind: "icmp", timeoutMs: 1500 }, 0)).toBe("pass");
 });
 
-test("a director that was stalled says nothing about the real server", async () => {
-  const port = await tcpServer(() => undefined);
-  const answer = ask({ kind: "http", timeoutMs: 50 }, port);
-  const until = performance.now() + 400;
-  while (performance.now() < until);
-  expect(await answer).toBe("unable");
+describe("a director that is stalled itself", () => {
+  const stall = (ms: number) => {
+    const until = performance.now() + ms;
+    while (performance.now() < until);
+  };
+  test("gives a real server its time once more", async () => {
+    const port = await httpServer((_request, reply) => setTimeout(() => reply.end("ready"), 20));
+    const answer = ask({ kind: "http", timeoutMs: 80 }, port);
+    stall(400);
+    expect(await answer).toBe("pass");
+  });
+  test("still tells one that says nothing", async () => {
+    const port = await tcpServer(() => undefined);
+    const answer = ask({ kind: "http", timeoutMs: 50 }, port);
+    stall(400);
+    expect(await answer).toBe("timeout");
+  });
+  test("says nothing when it is stalled again and again", async () => {
+    const port = await tcpServer(() => undefined);
+    const answer = ask({ kind: "http", timeoutMs: 50 }, port);
+    const stalls = setInterval(() => stall(400), 1);
+    stall(400);
+    expect(await answer).toBe("unable");
+    clearInterval(stalls);
+  });
 });
