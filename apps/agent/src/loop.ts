@@ -9,7 +9,7 @@ import {
   type RawFragment,
   type Resource,
 } from "@trigon/model";
-import { ResolveError, resolveFragment } from "@trigon/planner";
+import { ResolveError, resolveFragment, textOf } from "@trigon/planner";
 import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type PassResult, runPass } from "@trigon/reconciler";
 import { judgePlan, type Verdict } from "./admission.ts";
 import type { LoopDrains } from "./drain/drains.ts";
@@ -18,11 +18,10 @@ import { type Log, reasonOf } from "./log.ts";
 import type { JournalFile } from "./state/journal-file.ts";
 import type { PlanCache, PlanPosition, PlanStep } from "./state/plan-cache.ts";
 import { type Policy, policyRefusal } from "./state/policy.ts";
+import { guessedCostMs, type SweepTimes, slicesOf, sweepRounds } from "./sweep.ts";
 
-/** All in milliseconds. A full round of looking at everything takes `sweepTickMs * sweepRounds`: the stated bound for repairing drift. */
-export interface LoopTimes {
-  sweepTickMs: number;
-  sweepRounds: number;
+/** All in milliseconds, but for the sweep's rounds and shares. */
+export interface LoopTimes extends SweepTimes {
   /** How often everything is read, to find what is foreign; stretched on nodes where that is slow. */
   auditMs: number;
   /** How long kernel events are gathered. */
@@ -33,8 +32,10 @@ export interface LoopTimes {
   heldElsewhereMs: number;
 }
 export const loopTimes: LoopTimes = {
-  sweepTickMs: 1_000,
-  sweepRounds: 10,
+  sweepTickMs: 750,
+  sweepRounds: 2,
+  sweepQuickShare: 0.1,
+  sweepShare: 0.02,
   auditMs: 30_000,
   settleMs: 50,
   retryFirstMs: 1_000,
@@ -79,6 +80,8 @@ interface Work {
   /** Fragments whose real servers' health changed, and nothing else. */
   health: Set<string>;
   keys: Set<string>;
+  /** A slice of the sweep is among the keys, and nothing else asked for them. */
+  sweep: boolean;
 }
 const noWork = (): Work => ({
   advance: false,
@@ -87,10 +90,13 @@ const noWork = (): Work => ({
   fragments: new Set(),
   health: new Set(),
   keys: new Set(),
+  sweep: false,
 });
 const isIdle = (work: Work) =>
   !work.advance && !work.facts && !work.everything && work.fragments.size === 0 && work.health.size === 0 && work.keys.size === 0;
 
+/** The one setting that goes with real servers' states: a drain that honours persistence has it off while it lasts. */
+const templateSetting = "sysctl net/ipv4/vs/expire_quiescent_template";
 const mostEvents = 200;
 
 const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
@@ -149,6 +155,10 @@ export class NodeLoop {
   #ticker: NodeJS.Timeout | undefined;
   #settling: NodeJS.Timeout | undefined;
   #slices: string[][] = [];
+  /** Of the sweep under way: its slices, and the CPU milliseconds that those looked at took. */
+  #rounds = 1;
+  #sweepCpuMs = 0;
+  #sweepCostMs: number | null = null;
   #polledSysctls: string[] = [];
   #nextAudit = 0;
 
@@ -203,6 +213,10 @@ export class NodeLoop {
   /** Goes up whenever what is wanted or what is there may read differently. */
   get tableVersion(): number {
     return this.#tableVersion;
+  }
+  /** What was changed from outside without the kernel saying so is seen after at most so long. */
+  get sweepBoundMs(): number {
+    return this.#rounds * this.#times.sweepTickMs;
   }
 
   /** Ids whose state changed or that went since the last call. */
@@ -385,11 +399,12 @@ export class NodeLoop {
     }
     for (const id of work.health) {
       const keys = work.fragments.has(id) ? undefined : this.#resolve(id, work);
-      if (keys) touched.push(new Set([...keys].filter((key) => key.startsWith("ipvs"))));
+      if (keys) touched.push(new Set([...keys].filter((key) => key.startsWith("ipvs") || key === templateSetting)));
     }
     const reportOn = [...work.fragments].filter((id) => this.#desired.fragment(id));
 
     const began = performance.now();
+    const cpu = process.cpuUsage();
     const result = await runPass({
       kernel: this.#kernel,
       journal: this.#journal,
@@ -400,6 +415,10 @@ export class NodeLoop {
       fragments: reportOn,
     });
     this.#passes++;
+    if (work.sweep && !work.everything && work.fragments.size === 0 && result.steps.length === 0) {
+      const { user, system } = process.cpuUsage(cpu);
+      this.#sweepCpuMs += (user + system) / 1000;
+    }
     if (work.everything) {
       this.#foreign = result.foreign;
       this.#nextAudit = performance.now() + Math.max(this.#times.auditMs, 100 * (performance.now() - began));
@@ -516,7 +535,7 @@ export class NodeLoop {
       this.#scheduleRetry(state);
     }
     for (const { key, observed, isRepaired } of result.drift) {
-      const what = observed ? "was changed from outside" : "was removed from outside";
+      const what = observed ? `was changed from outside (found: ${textOf(observed)})` : "was removed from outside";
       if (isRepaired) this.#event("drift.repaired", key, `${key} ${what} and was put right`);
       else this.#event("drift.found", key, `${key} ${what} and could not be put right`);
     }
@@ -565,6 +584,7 @@ export class NodeLoop {
     if (!this.#running) {
       if (now >= this.#nextAudit) this.#work.everything = true;
       if (this.#slices.length === 0) this.#cutSlices();
+      this.#work.sweep = this.#work.keys.size === 0;
       for (const key of [...(this.#slices.pop() ?? []), ...this.#polledSysctls]) this.#work.keys.add(key);
       this.#cache?.compact();
       this.#journal.compact(this.#ledger);
@@ -572,13 +592,14 @@ export class NodeLoop {
     this.#wake();
   }
 
-  /** Contiguous, since a service and its destinations follow one another and are read together. Rules are read all at once in any case. */
   #cutSlices(): void {
+    // What the last whole sweep took, unless it was cut short by other work.
+    if (this.#sweepCpuMs > 0) this.#sweepCostMs = ((this.#sweepCostMs ?? this.#sweepCpuMs) + this.#sweepCpuMs) / 2;
+    this.#sweepCpuMs = 0;
     const keys = [...this.#desired.keys()];
     this.#polledSysctls = keys.filter((key) => key.startsWith("sysctl "));
-    const rest = keys.filter((key) => !key.startsWith("sysctl ") && !key.startsWith("filterRule "));
-    const size = Math.max(1, Math.ceil(rest.length / (this.#times.sweepRounds - 1)));
-    this.#slices = [keys.filter((key) => key.startsWith("filterRule "))];
-    for (let start = 0; start < rest.length; start += size) this.#slices.push(rest.slice(start, start + size));
+    const rest = keys.filter((key) => !key.startsWith("sysctl "));
+    this.#rounds = sweepRounds(this.#sweepCostMs ?? guessedCostMs(rest.length), this.#times);
+    this.#slices = slicesOf(rest, this.#rounds);
   }
 }

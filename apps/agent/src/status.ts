@@ -18,6 +18,8 @@ export interface AgentStatus {
   fragments: FragmentState[];
   /** What the running agent's checks say; left out when none runs. */
   health?: { services: HealthReport[]; endpoints: number; probes: number; p99LatenessMs: number };
+  /** What was changed from outside is seen after at most so long; left out when no agent runs. */
+  sweepBoundMs?: number;
   table: { rows: TableRow[]; total: number };
 }
 
@@ -37,6 +39,7 @@ export function statusOf(options: {
     position: loop.position,
     fragments: [...loop.states.values()],
     health: { services: health.report(health.ids()), ...health.stats() },
+    sweepBoundMs: loop.sweepBoundMs,
     table: tableOf(loop, Number.POSITIVE_INFINITY),
   };
 }

@@ -8,7 +8,7 @@ import { failed } from "./failure.ts";
 import { FilterRuleAdapter } from "./filter-rule.ts";
 import { IpvsAdapter } from "./ipvs.ts";
 import { LinkAdapter, LinkStateAdapter } from "./link.ts";
-import { isLoaded, ModuleAdapter } from "./module.ts";
+import { loadedAs, ModuleAdapter } from "./module.ts";
 import { SysctlAdapter } from "./sysctl.ts";
 import { watchKernel } from "./watch.ts";
 
@@ -129,19 +129,29 @@ function runsOf(actions: readonly Action[], adapterOf: ReadonlyMap<ResourceKind,
   return runs;
 }
 
-/** One client of the IPVS family, opened when ip_vs is there; looking for the family would load the module on a machine that has no use for it. */
+/**
+ * One client of the IPVS family, opened when ip_vs is there; looking for the family would load the module on a machine that has no use for it.
+ * A module that went and came again has another family number: then the client is a new one.
+ */
 function createIpvsOpener() {
   let client: Promise<IpvsClient | undefined> | undefined;
-  const open = (): Promise<IpvsClient | undefined> => {
-    if (client) return client;
-    if (!isLoaded("ip_vs")) return Promise.resolve(undefined);
+  let opened: number | undefined;
+  const close = async () => void (await client?.catch(() => undefined))?.close();
+  const open = async (): Promise<IpvsClient | undefined> => {
+    const loaded = loadedAs("ip_vs");
+    if (client && loaded === opened) return client;
+    const stale = client;
+    client = undefined;
+    opened = loaded;
+    if (stale) void stale.then((old) => old?.close()).catch(() => undefined);
+    if (loaded === undefined) return undefined;
     const opening = IpvsClient.open().catch((error) => {
-      client = undefined;
+      if (client === opening) client = undefined;
       if (isNetlinkError(error, "ENOENT")) return undefined;
       throw error;
     });
     client = opening;
     return opening;
   };
-  return { open, close: async () => void (await client?.catch(() => undefined))?.close() };
+  return { open, close };
 }

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { release } from "node:os";
 import { type ModuleResource, resourceKey } from "@trigon/model";
 import type { ActionResult } from "@trigon/reconciler";
@@ -39,9 +39,15 @@ async function load(name: string): Promise<void> {
 
 /** Whether the running kernel has this module, loaded or built in. */
 export function isLoaded(name: string): boolean {
+  return loadedAs(name) !== undefined;
+}
+
+/** A number that is another one when the module was unloaded and loaded again in between; undefined when it is not there. */
+export function loadedAs(name: string): number | undefined {
   const spelled = name.replaceAll("-", "_");
-  if (!/^\w+$/.test(spelled)) return false;
-  return existsSync(`/sys/module/${spelled}`) || builtIn().has(spelled);
+  if (!/^\w+$/.test(spelled)) return undefined;
+  const folder = statSync(`/sys/module/${spelled}`, { throwIfNoEntry: false });
+  return folder?.ino ?? (builtIn().has(spelled) ? 0 : undefined);
 }
 
 let builtInNames: ReadonlySet<string> | undefined;

@@ -42,6 +42,7 @@ export function statusText(status: AgentStatus): string {
       `parts       ${fragments.filter(({ state }) => state === "applied").length} of ${fragments.length} applied`,
     ...fragmentLines(fragments),
     table.total > 0 && `kernel      ${good} of ${table.total - foreign} as planned`,
+    status.sweepBoundMs !== undefined && `sweep       everything within ${(status.sweepBoundMs / 1000).toFixed(1)} s`,
     ...rowLines(table.rows),
   ]
     .filter((line) => typeof line === "string")

@@ -1,0 +1,37 @@
+/** How the rolling look at everything that a node holds is spread over time. */
+export interface SweepTimes {
+  /** Milliseconds between two slices. */
+  sweepTickMs: number;
+  /** Slices of the quickest sweep. */
+  sweepRounds: number;
+  /** The share of one core that the quickest sweep may take. */
+  sweepQuickShare: number;
+  /** The share of one core that any other sweep may take: it lasts as long as that needs. */
+  sweepShare: number;
+}
+
+/** Into how many slices a sweep of this cost (milliseconds of CPU for all of it) is cut. Pure. */
+export function sweepRounds(costMs: number, times: SweepTimes): number {
+  const { sweepTickMs, sweepRounds: quickest, sweepQuickShare, sweepShare } = times;
+  if (costMs <= sweepQuickShare * sweepTickMs * quickest) return quickest;
+  return Math.max(quickest, Math.ceil(costMs / (sweepShare * sweepTickMs)));
+}
+
+/** Before any sweep was measured: CPU milliseconds for so many keys, on a machine of some years. */
+export function guessedCostMs(keys: number): number {
+  return 0.02 * keys;
+}
+
+/**
+ * Cuts keys into at most this many contiguous slices, since a service and its destinations follow one another and are read together. Packet
+ * filter rules are read all at once in any case, so they are a part of one slice.
+ */
+export function slicesOf(keys: readonly string[], rounds: number): string[][] {
+  const rules = keys.filter((key) => key.startsWith("filterRule "));
+  const rest = keys.filter((key) => !key.startsWith("filterRule "));
+  const size = Math.max(1, Math.ceil(rest.length / rounds));
+  const slices: string[][] = [];
+  for (let start = 0; start < rest.length; start += size) slices.push(rest.slice(start, start + size));
+  const last = slices.pop() ?? [];
+  return [...slices, [...last, ...rules]];
+}
