@@ -1,28 +1,13 @@
 // The system packages that Trigon's lab and tests need, by purpose. Uses only Node's built-ins: it runs before `npm ci`.
 import { execFileSync, spawnSync } from "node:child_process";
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 
 /** Debian package → a program (or file) that proves it is there. */
-const lab = {
-  "user-mode-linux": "linux.uml",
-  kmod: "modprobe",
-  iproute2: "ip",
-  "iputils-arping": "arping",
-  "iputils-ping": "ping",
-  "python3-minimal": "python3",
-  ipvsadm: "ipvsadm",
-  iptables: "iptables",
-  tcpdump: "tcpdump",
-  procps: "sysctl",
-  "util-linux": "unshare",
-  curl: "curl",
-  wget: "wget",
-  "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
-  "xz-utils": "xz",
-};
+const lab = JSON.parse(readFileSync(new URL("../packages/lab/system-packages.json", import.meta.url), "utf8"));
 const tests = {
   keepalived: "keepalived",
+  conntrack: "conntrack",
   strace: "strace",
   shellcheck: "shellcheck",
   openssl: "openssl",

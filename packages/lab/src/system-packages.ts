@@ -1,36 +1,21 @@
-import { accessSync, constants } from "node:fs";
+import { accessSync, constants, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** Debian and Ubuntu packages the lab uses, each with a program that shows it is installed. */
-const programs: Record<string, string> = {
-  arping: "arping",
-  conntrack: "conntrack",
-  curl: "curl",
-  ipvsadm: "ipvsadm",
-  iproute2: "ip",
-  iptables: "iptables-legacy",
-  keepalived: "keepalived",
-  kmod: "modprobe",
-  procps: "sysctl",
-  python3: "python3",
-  strace: "strace",
-  tcpdump: "tcpdump",
-  "user-mode-linux": "linux.uml",
-  "util-linux": "unshare",
-};
+/** Debian and Ubuntu packages the lab uses, each with a program or file that shows it is installed. */
+const proofs: Record<string, string> = JSON.parse(readFileSync(new URL("../system-packages.json", import.meta.url), "utf8"));
 
 /** What `apt-get install` must be given for every engine to work. */
-export const systemPackages: readonly string[] = Object.keys(programs);
+export const systemPackages: readonly string[] = Object.keys(proofs);
 
 const searchPath = [
   ...new Set([...(process.env.PATH ?? "").split(":"), "/usr/local/sbin", "/usr/sbin", "/sbin", "/usr/bin", "/bin"]),
-];
+].filter(Boolean);
 
-const isInstalled = (program: string) =>
-  searchPath.some((folder) => {
+const isInstalled = (proof: string) =>
+  (proof.startsWith("/") ? [proof] : searchPath.map((folder) => join(folder, proof))).some((path) => {
     try {
-      accessSync(join(folder, program), constants.X_OK);
-      return folder !== "";
+      accessSync(path, constants.R_OK);
+      return true;
     } catch {
       return false;
     }
@@ -38,5 +23,5 @@ const isInstalled = (program: string) =>
 
 /** Those of `systemPackages` that this machine lacks. */
 export function missingSystemPackages(): string[] {
-  return systemPackages.filter((name) => !isInstalled(programs[name]!));
+  return systemPackages.filter((name) => !isInstalled(proofs[name]!));
 }
