@@ -81,3 +81,11 @@ test("whatever one member becomes, the schema says the same", () => {
     { numRuns: 1000 },
   );
 });
+
+test("health is answered with every default filled in, whole or not", () => {
+  const check = { kind: "tcp", intervalMs: 5000 };
+  const whole = Fragment.parse({ ...plain, health: { check, sorryServer: null } });
+  expect(parseFragment({ ...plain, health: { check, sorryServer: null } }).data).toEqual(whole);
+  for (let again = 0; again < 2; again += 1) expect(parseFragment(structuredClone(whole)).data).toEqual(whole);
+  expect(parseFragment({ ...plain, health: { check: { kind: "tcp", fall: 0 }, sorryServer: null } }).success).toBe(false);
+});

@@ -41,10 +41,24 @@ function isPlainDirectorService(raw: unknown): raw is DirectorServiceFragment {
     encapsulations.has(fragment.encapsulation) &&
     snatSources.has(fragment.snatSource) &&
     typeof fragment.notrack === "boolean" &&
-    (fragment.health === undefined || PlannedHealth.safeParse(fragment.health).success) &&
+    (fragment.health === undefined || isWholeHealth(fragment.health)) &&
     Array.isArray(fragment.destinations) &&
     fragment.destinations.every(isPlainDestination)
   );
+}
+
+/** Texts of health that were found right and whole: a fleet has few, and a plan repeats them in every service. */
+const knownHealth = new Set<string>();
+const mostKnownHealth = 1_000;
+
+function isWholeHealth(raw: unknown): boolean {
+  const text = JSON.stringify(raw);
+  if (knownHealth.has(text)) return true;
+  const parsed = PlannedHealth.safeParse(raw);
+  if (!parsed.success || JSON.stringify(parsed.data) !== text) return false;
+  if (knownHealth.size >= mostKnownHealth) knownHealth.clear();
+  knownHealth.add(text);
+  return true;
 }
 
 function isPlainDestination(raw: unknown): boolean {
