@@ -30,6 +30,7 @@ import { useSay } from "../../i18n/say.ts";
 import { useSchemaResolver } from "../../lib/form.ts";
 import { live, useWatch } from "../../lib/live.ts";
 import { useTRPC } from "../../lib/trpc.ts";
+import { NodeDoctor } from "./node-doctor.tsx";
 import { NodeStateChip } from "./node-state.tsx";
 
 /** One node: may it talk, does it, and what does its kernel hold beside what it should. */
@@ -77,6 +78,7 @@ export function NodePage({ id }: { id: string }) {
           <Identity node={view} />
           <Machine node={view} />
         </div>
+        <NodeDoctor node={view} />
         <Parts node={view} />
         <KernelTable node={view} />
         <Events node={view} />
