@@ -9,14 +9,15 @@ const rips = { rs1: "10.2.0.21", rs2: "10.2.0.22", rs3: "10.2.0.23" } as const;
 type Name = keyof typeof rips;
 const names = Object.keys(rips) as Name[];
 const timing = { intervalMs: 500, fastIntervalMs: 500, timeoutMs: 300, rise: 2, fall: 3 };
+const http = { kind: "http", path: "/", body: '"server"' };
 /** How long after its death a server may be sent clients: `fall × interval + timeout`. */
 const boundMs = timing.fall * timing.intervalMs + timing.timeoutMs;
 
-/** A DR service over three real servers, checked by HTTP. */
-function checkedService(change: Partial<typeof timing> = {}, more: object = {}) {
+/** A DR service over three real servers, checked by HTTP unless `change` says otherwise. */
+function checkedService(change: object = {}, more: object = {}) {
   const realServers = names.map((host) => ({ host, rip: rips[host] }));
   const fragments = fragmentsOf({ vip, forwarding: "dr", realServers });
-  const check = HealthCheck.parse({ kind: "http", path: "/", body: '"server"', ...timing, ...change });
+  const check = HealthCheck.parse({ ...("kind" in change ? {} : http), ...timing, ...change });
   return { ...fragments, service: { ...fragments.service, health: { ...HealthSpec.parse({}), ...more, check } } };
 }
 
@@ -35,6 +36,12 @@ describe("health checks on a director", { timeout: 240_000 }, () => {
   async function startAgentWith(dr: ReturnType<typeof checkedService>): Promise<number> {
     await applyPlan(dir1(), [dr.service, dr.vip]);
     return startAgent(dir1());
+  }
+
+  /** The running agent checks in another way from now on. */
+  async function checkAs(change: object, more: object = {}): Promise<void> {
+    const dr = checkedService(change, more);
+    await applyPlan(dir1(), [dr.service, dr.vip]);
   }
 
   /** `rs1=1 rs2=0 rs3=1`, by ipvsadm; a server that is not there is left out. */
@@ -146,6 +153,96 @@ describe("health checks on a director", { timeout: 240_000 }, () => {
     await becomes(without("rs2"), 15_000);
     console.log(`after the restart the dead server was out within ${Date.now() - began} ms`);
     expect(Date.now() - began).toBeLessThan(2 * slow.intervalMs);
+  });
+
+  test("a server that flaps every second is kept out for longer and longer", async () => {
+    await checkAs({
+      kind: "tcp",
+      intervalMs: 200,
+      fastIntervalMs: 200,
+      timeoutMs: 150,
+      fall: 2,
+    });
+    await becomes(allServe, 60_000);
+    const drop = `iptables-legacy -I INPUT -d ${rips.rs3} -p tcp --dport 80 -j DROP`;
+    const flap = `for i in 1 2 3 4 5 6 7 8 9 10; do ${drop}; sleep 1; iptables-legacy -D INPUT 1; sleep 1; done; echo over > /run/flapped`;
+    await lab.host("rs3").detach(["/bin/sh", "-c", flap], { log: "/run/flap.log" });
+    const seen: string[] = [];
+    const times: string[] = [];
+    const began = performance.now();
+    const isOver = async () => {
+      const now = await weights();
+      if (seen.at(-1) !== now) {
+        seen.push(now);
+        times.push(`${((performance.now() - began) / 1000).toFixed(1)} s ${now}`);
+      }
+      return (await lab.host("rs3").sh("cat /run/flapped", { allowFailure: true })) === "over";
+    };
+    await until("the flapping to end", isOver, { deadlineMs: 60_000, everyMs: 100 });
+    const outages = seen.filter((one) => one === without("rs3")).length;
+    console.log(`flapping: 10 times down, ${outages} times taken out`, times);
+    expect(outages).toBeGreaterThan(0);
+    expect(outages).toBeLessThanOrEqual(6); // undamped, it would be each of the ten times
+    expect(new Set(seen)).toEqual(new Set([allServe, without("rs3")]));
+    await becomes(allServe, 60_000);
+  });
+
+  test("30 % loss: a patient check keeps the server, an impatient one takes it out", async () => {
+    await checkAs({ ...http, intervalMs: 4000, fastIntervalMs: 4000, timeoutMs: 4000, fall: 4 });
+    await becomes(allServe, 60_000);
+    await lab.host("rs1").sh("tc qdisc add dev eth0 root netem loss 30%");
+    const deadline = Date.now() + 17_000;
+    while (Date.now() < deadline) expect(await weights()).toBe(allServe);
+    await checkAs({ ...http, intervalMs: 200, fastIntervalMs: 200, timeoutMs: 100, fall: 2 });
+    await becomes(without("rs1"), 60_000);
+    await heal("rs1");
+    await becomes(allServe, 120_000);
+  });
+
+  test("a body that comes too slowly fails everybody: out without fail-open, and in with it", async () => {
+    await checkAs({ ...http, path: "/slow/100/1000" }, { failOpen: false });
+    await becomes("rs1=0 rs2=0 rs3=0");
+    await checkAs({ ...http, path: "/slow/100/1000" }, { failOpen: true });
+    await becomes(allServe);
+    await checkAs(http);
+    await becomes(allServe, 60_000);
+  });
+
+  test("the sorry server serves while nobody else can, and only then", async () => {
+    // rs4 is on another subnet: full NAT reaches it with nothing prepared there.
+    const sorryServer = { rip: "10.3.0.24", port: 80, forwarding: "fullnat" };
+    const sorry = async () => (await ipvsTable(dir1())).filter((line) => line.includes(" -r 10.3.0.24:80 "));
+    await checkAs({ ...http }, { sorryServer, onFailure: "remove" });
+    await becomes(allServe);
+    expect(await sorry()).toEqual([]);
+    await Promise.all(names.map((name) => filter(name, "-j", "DROP")));
+    await becomes("");
+    await until("the sorry server", async () => (await sorry()).length === 1, { deadlineMs: 10_000 });
+    const answers = await fetchAnswers(lab.host("client"), `${vip}:80`, { count: 4 });
+    expect(answers.map(({ server }) => server)).toEqual(["rs4", "rs4", "rs4", "rs4"]);
+    await heal(...names);
+    await becomes(allServe, 120_000);
+    expect(await sorry()).toEqual([]);
+  });
+
+  test("a wrong certificate takes its server out", async () => {
+    const make = (host: string) => `cd /run && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+      -subj /CN=${host} -addext subjectAltName=DNS:${host} -keyout ${host}.key -out ${host}.pem 2>/dev/null`;
+    await lab.host("rs1").sh(`${make("shop.example")}; ${make("other.example")}`, { timeoutMs: 60_000 });
+    const files = ["shop.example.key", "shop.example.pem", "other.example.key", "other.example.pem"];
+    const contents = await Promise.all(files.map((file) => lab.host("rs1").readFile(`/run/${file}`)));
+    for (const name of names) {
+      await Promise.all(files.map((file, at) => lab.host(name).writeFile(`/run/${file}`, contents[at]!)));
+      const own = name === "rs2" ? "other.example" : "shop.example";
+      const server = ["openssl", "s_server", "-quiet", "-accept", "8443", "-cert", `/run/${own}.pem`, "-key", `/run/${own}.key`];
+      await lab.host(name).detach(server, { log: "/run/s_server.log" });
+    }
+    const ca = contents[1]!.toString();
+    const check = { kind: "tls", port: 8443, sni: "shop.example", ca, timeoutMs: 450 };
+    await checkAs({ ...check, verify: false });
+    await becomes(allServe, 60_000);
+    await checkAs({ ...check, verify: true, intervalMs: 600, fastIntervalMs: 600 });
+    await becomes(without("rs2"), 60_000);
   });
 
   /** What the agent itself says. */
