@@ -134,6 +134,33 @@ test("what somebody else's hand left in the way, and what the kernel lost, is co
   expect(ipvsadm(repaired)).toContain("ipvsadm -a -t 192.0.2.100:80 -r 192.0.2.11:80 -g -w 1");
 });
 
+test("a real server that checks keep out stays at weight 0, whatever weight it is given", async () => {
+  const { data } = await fleet.caller.virtualService.list({});
+  const { id, revision, realServers } = data[0]!;
+  const down = {
+    verdict: "down",
+    isOut: true,
+    reason: "refused",
+    message: null,
+    latencyMs: null,
+    since: new Date().toISOString(),
+  };
+  const health = (mode: "normal" | "failOpen") => [
+    {
+      fragmentId: `ds:${id}`,
+      mode,
+      realServers: [{ realServerId: realServers[0]!.id!, ...down, isOut: mode === "normal" } as const],
+    },
+  ];
+  const edit = { realServers: [{ ...realServers[0]!, weight: 9, upperThreshold: 50 }] };
+  await director.report({ table: { rows: [], total: 0 }, health: health("normal") as never });
+  const kept = await fleet.caller.virtualService.preview({ action: "patch", id, revision, spec: edit });
+  expect(ipvsadm(kept)).toEqual(["ipvsadm -e -t 192.0.2.100:80 -r 192.0.2.11:80 -g -w 0 -x 50"]);
+  await director.report({ health: health("failOpen") as never });
+  const open = await fleet.caller.virtualService.preview({ action: "patch", id, revision, spec: edit });
+  expect(ipvsadm(open)).toEqual(["ipvsadm -e -t 192.0.2.100:80 -r 192.0.2.11:80 -g -w 9 -x 50"]);
+});
+
 test("the first full NAT service of a director shows what it does to its DR services", async () => {
   const preview = await fleet.caller.virtualService.preview({
     action: "create",

@@ -5,6 +5,7 @@ import {
   type Resource,
   resourceKey,
   type ServiceCountersView,
+  type ServiceHealth,
   type TableRow,
   type TouchedConnections,
 } from "@trigon/model";
@@ -13,6 +14,7 @@ import { type Claim, Desired, diff, isSettingKind, keyOf, type Step } from "@tri
 import type { Draft } from "./draft.ts";
 import type { StoredNode } from "./fleet-rows.ts";
 import type { FleetState } from "./fleet-state.ts";
+import type { LiveReport } from "./live.ts";
 import { addDifference, planAddress, planService, type SubjectPlan } from "./plan-store.ts";
 import type { ViewSources } from "./views.ts";
 
@@ -59,7 +61,7 @@ function previewNode(
     problem("node.unknown", `${node.name} has not said yet what it is.`);
     return preview;
   }
-  const resources = (fragment: Fragment): Resource[] => resolved(fragment, node, problem);
+  const resources = (fragment: Fragment): Resource[] => resolved(fragment, node, healthIn(live.report(id), fragment), problem);
 
   const desired = new Desired();
   for (const fragment of plans.fragments(id).values()) desired.replace(fragment.id, fragment.hash, resources(fragment));
@@ -103,14 +105,27 @@ function previewNode(
   return preview;
 }
 
-function resolved(fragment: Fragment, node: StoredNode, problem: (code: string, message: string) => void): Resource[] {
+function resolved(
+  fragment: Fragment,
+  node: StoredNode,
+  health: ServiceHealth | undefined,
+  problem: (code: string, message: string) => void,
+): Resource[] {
   try {
-    return resolveFragment(fragment, node.facts!);
+    return resolveFragment(fragment, node.facts!, health);
   } catch (error) {
     if (!(error instanceof ResolveError)) throw error;
     problem(error.reason, error.message);
     return [];
   }
+}
+
+/** What the director last said that its checks mean for a service; a new one is well until they speak. */
+function healthIn(report: LiveReport | undefined, { id }: Fragment): ServiceHealth | undefined {
+  const said = report?.health.get(id);
+  if (!said) return undefined;
+  const out = said.realServers.filter(({ isOut }) => isOut).map(({ realServerId }) => realServerId);
+  return { mode: said.mode, out: new Set(out) };
 }
 
 /** What the node's kernel holds of these keys: its own word where it gave one, else what it was told. */

@@ -17,7 +17,7 @@ const base = {
 } as const;
 const facts = factsOf({ legs: { eth0: ["192.0.2.21/24"], eth1: ["198.51.100.21/24"] }, gateway: "192.0.2.1" });
 
-function serving(forwarding: Forwarding, change: Partial<RealServerFragment> = {}): Resource[] {
+function serving(forwarding: Forwarding, change: Partial<RealServerFragment> = {}, own = facts): Resource[] {
   const fragment: RealServerFragment = {
     ...base,
     id: "rs:vs_1",
@@ -26,7 +26,7 @@ function serving(forwarding: Forwarding, change: Partial<RealServerFragment> = {
     directors: [{ nodeId: "node_d1", index: 1, address: "192.0.2.2", mac: null }],
     ...change,
   };
-  return resolveFragment(RealServerFragment.parse(fragment), facts);
+  return resolveFragment(RealServerFragment.parse(fragment), own);
 }
 
 function directing(forwardings: readonly Forwarding[], change: Partial<DirectorServiceFragment> = {}): Resource[] {
@@ -88,6 +88,13 @@ test("a tunnel device lets in its own services only, and everything shared is eq
   const rules = (resources: Resource[]) => resources.flatMap((resource) => (resource.kind === "filterRule" ? [resource] : []));
   const drop = rules(web).find(({ id }) => id.startsWith("drop:"))!;
   for (const rule of rules(web).filter(({ id }) => id.startsWith("accept:"))) expect(rule.order).toBeLessThan(drop.order);
+});
+
+test("a kernel without xt_mac goes without the rule against forged neighbours, and with all others", () => {
+  const directors = [{ nodeId: "node_d1", index: 1, address: "192.0.2.2", mac: "02:00:00:00:00:09" }];
+  const [full, without] = [facts, { ...facts, lacks: ["xt_mac"] }].map((own) => keys(serving("tun", { directors }, own)));
+  expect(full!.filter((key) => !without!.includes(key))).toEqual(["filterRule 4 raw PREROUTING forgery:ipip:1"]);
+  expect(without!.every((key) => full!.includes(key))).toBe(true);
 });
 
 test("two older and newer front ends of one service claim no key with different values", () => {
