@@ -34,7 +34,8 @@ export interface LoopTimes extends SweepTimes {
 export const loopTimes: LoopTimes = {
   sweepTickMs: 750,
   sweepRounds: 2,
-  sweepQuickShare: 0.1,
+  sweepQuickKeys: 1_500,
+  sweepQuickShare: 0.4,
   sweepShare: 0.02,
   auditMs: 30_000,
   settleMs: 50,
@@ -599,7 +600,7 @@ export class NodeLoop {
     const keys = [...this.#desired.keys()];
     this.#polledSysctls = keys.filter((key) => key.startsWith("sysctl "));
     const rest = keys.filter((key) => !key.startsWith("sysctl "));
-    this.#rounds = sweepRounds(this.#sweepCostMs ?? guessedCostMs(rest.length), this.#times);
+    this.#rounds = sweepRounds(rest.length, this.#sweepCostMs ?? guessedCostMs(rest.length), this.#times);
     this.#slices = slicesOf(rest, this.#rounds);
   }
 }

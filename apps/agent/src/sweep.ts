@@ -4,16 +4,17 @@ export interface SweepTimes {
   sweepTickMs: number;
   /** Slices of the quickest sweep. */
   sweepRounds: number;
-  /** The share of one core that the quickest sweep may take. */
+  /** A table of so many keys is small: it has the quickest sweep, where that takes at most `sweepQuickShare` of one core. */
+  sweepQuickKeys: number;
   sweepQuickShare: number;
   /** The share of one core that any other sweep may take: it lasts as long as that needs. */
   sweepShare: number;
 }
 
-/** Into how many slices a sweep of this cost (milliseconds of CPU for all of it) is cut. Pure. */
-export function sweepRounds(costMs: number, times: SweepTimes): number {
-  const { sweepTickMs, sweepRounds: quickest, sweepQuickShare, sweepShare } = times;
-  if (costMs <= sweepQuickShare * sweepTickMs * quickest) return quickest;
+/** Into how many slices a sweep of so many keys, of this cost (milliseconds of CPU for all of it), is cut. Pure. */
+export function sweepRounds(keys: number, costMs: number, times: SweepTimes): number {
+  const { sweepTickMs, sweepRounds: quickest, sweepQuickKeys, sweepQuickShare, sweepShare } = times;
+  if (keys <= sweepQuickKeys && costMs <= sweepQuickShare * sweepTickMs * quickest) return quickest;
   return Math.max(quickest, Math.ceil(costMs / (sweepShare * sweepTickMs)));
 }
 

@@ -9,6 +9,7 @@ import { TextLink } from "../../components/text-link.tsx";
 import { When } from "../../components/time.tsx";
 import { bitRate, byteCount, perSecond } from "../../lib/format.ts";
 import { useCountersHistory } from "../../lib/live.ts";
+import { AdminStateChip, GateOverride, RealServerMenu } from "./admin-state.tsx";
 import { repliesDirectly, replyRate, replyTotal } from "./counters.ts";
 import { HealthChip, HealthModeCallout } from "./health-chip.tsx";
 
@@ -103,9 +104,14 @@ function RealServers({ view, counters }: { view: VirtualServiceView; counters: S
       ),
     },
     {
+      id: "adminState",
+      header: t("adminState"),
+      cell: (row) => <AdminStateChip server={row} drain={byId.get(row.id)?.drain} />,
+    },
+    {
       id: "gate",
       header: t("admission"),
-      cell: (row) => <GateChip gate={worstGate(view.status.gates, row.id)} enabled={view.enabled} />,
+      cell: (row) => <GateChip serviceId={view.id} gate={worstGate(view.status.gates, row.id)} enabled={view.enabled} />,
     },
     { id: "health", header: t("health"), cell: (row) => <HealthChip view={view} realServerId={row.id} /> },
     { id: "weight", header: t("weight"), numeric: true, cell: (row) => byId.get(row.id)?.weight ?? row.weight },
@@ -131,6 +137,7 @@ function RealServers({ view, counters }: { view: VirtualServiceView; counters: S
         <span className="whitespace-nowrap">{bitRate(replyRate(row.forwarding ?? view.forwarding, byId.get(row.id)))}</span>
       ),
     },
+    { id: "actions", header: t("actions"), cell: (row) => <RealServerMenu view={view} server={row} /> },
   ];
   const known = new Set(view.realServers.map(({ id }) => id));
   const leaving = view.status.gates.filter((gate) => !known.has(gate.realServerId));
@@ -149,7 +156,7 @@ function RealServers({ view, counters }: { view: VirtualServiceView; counters: S
           {leaving.map((gate) => (
             <li key={`${gate.realServerId}${gate.directorNodeId}`} className="flex flex-wrap items-center gap-2">
               <span className="font-mono text-[0.8125rem]">{endpoint(gate.rip, gate.port)}</span>
-              <GateChip gate={gate} enabled={view.enabled} />
+              <GateChip serviceId={view.id} gate={gate} enabled={view.enabled} />
             </li>
           ))}
         </ul>
@@ -175,7 +182,8 @@ function worstGate(gates: readonly GateView[], realServerId: string): GateView |
   return gates.filter((gate) => gate.realServerId === realServerId).sort((a, b) => gateOrder[a.state] - gateOrder[b.state])[0];
 }
 
-function GateChip({ gate, enabled }: { gate: GateView | undefined; enabled: boolean }) {
+function GateChip(props: { serviceId: string; gate: GateView | undefined; enabled: boolean }) {
+  const { gate, enabled } = props;
   const t = useTranslations("gate");
   if (!gate) return enabled ? <Chip icon={ShieldQuestion}>{t("none")}</Chip> : <span className="text-soft">–</span>;
   const looks = {
@@ -194,6 +202,7 @@ function GateChip({ gate, enabled }: { gate: GateView | undefined; enabled: bool
           {gate.reason} (<When at={gate.since} />)
         </span>
       ) : null}
+      <GateOverride serviceId={props.serviceId} gate={gate} />
     </span>
   );
 }
