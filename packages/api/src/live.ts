@@ -16,6 +16,8 @@ export interface LiveReport {
   table: { rows: TableRow[]; total: number; at: string } | null;
   events: AgentEvent[];
   doctor: DoctorReport | null;
+  /** How far the node's clock was behind the controller's when it last reported. */
+  skewMs: number;
 }
 
 interface Presence {
@@ -168,6 +170,7 @@ export class Live {
       table: report.table ? { ...report.table, at: receivedAt.toISOString() } : (known?.table ?? null),
       events,
       doctor: report.doctor ?? known?.doctor ?? null,
+      skewMs: receivedAt.getTime() - Date.parse(report.at),
     });
     this.#options.onReport(nodeId, changed);
     return { accepted: true, wantFull: false };
@@ -278,6 +281,7 @@ export class Live {
         table: table && report.tableAt ? { ...table, at: report.tableAt.toISOString() } : null,
         events: report.events as unknown as AgentEvent[],
         doctor: report.doctor as DoctorReport | null,
+        skewMs: report.receivedAt.getTime() - report.at.getTime(),
       });
       const gone = [...(mine?.fragments.keys() ?? [])].filter((id) => !states.some((state) => state.id === id));
       this.#options.onReport(report.nodeId, [...changed.map(({ id }) => id), ...gone]);

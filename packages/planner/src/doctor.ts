@@ -302,6 +302,24 @@ function checkOthers({ machine: { programs }, foreignServices }: DoctorInput, fi
   });
 }
 
+/** Seconds that a node's clock may be off before people wonder about its events and certificates. */
+const mostSkewSeconds = 10;
+
+/** How far a node's clock is from the controller's, which only the controller can tell. Positive: the node is behind. */
+export function judgeClock(skewMs: number): DoctorFinding {
+  const seconds = Math.round(skewMs / 1000);
+  return {
+    check: "clock",
+    subject: "skew",
+    state: Math.abs(seconds) <= mostSkewSeconds ? "ok" : "warn",
+    observed:
+      seconds === 0 ? "as the controller's" : `${Math.abs(seconds)} s ${seconds > 0 ? "behind" : "ahead of"} the controller`,
+    wanted: `at most ${mostSkewSeconds} s off`,
+    why: "Certificates, events and drain deadlines are judged by the time.",
+    command: "date -u",
+  };
+}
+
 const cut = (text: string, most: number) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
 
 function mapped<T extends Record<string, string>>(words: T): T {

@@ -1,4 +1,5 @@
 import { DomainError, summarise } from "@trigon/model";
+import { judgeClock } from "@trigon/planner";
 import type { Draft } from "../draft.ts";
 import type { StoredNode } from "../fleet-rows.ts";
 import { checkRevision } from "../revision.ts";
@@ -51,7 +52,9 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
         facts: node.facts,
         table: report?.table ?? null,
         events: [...(report?.events ?? [])].reverse(),
-        doctor: report?.doctor ?? null,
+        doctor: report?.doctor
+          ? { ...report.doctor, findings: [...report.doctor.findings, judgeClock(report.skewMs)].slice(0, 1000) }
+          : null,
         parts: nodeParts(sources, node).map(({ fragmentId, title, part }) => ({ fragmentId, title, ...summarise([part]) })),
       };
     },
