@@ -8,7 +8,7 @@ import { HealthMode } from "./health.ts";
 export const agentProtocol = 1;
 
 /** Bounds that both ends keep, so that one node can neither starve nor fill the controller. */
-export const reportLimits = { bytes: 4 * 1024 * 1024, tableRows: 2000, events: 200 } as const;
+export const reportLimits = { bytes: 4 * 1024 * 1024, tableRows: 2000, events: 200, healthRealServers: 4000 } as const;
 
 export const FragmentState = z.object({
   id: z.string(),

@@ -1,4 +1,11 @@
-import { type AgentEvent, type AgentReport, agentProtocol, type DoctorReport, reportLimits } from "@trigon/model";
+import {
+  type AgentEvent,
+  type AgentReport,
+  agentProtocol,
+  type DoctorReport,
+  type HealthReport,
+  reportLimits,
+} from "@trigon/model";
 import type { HealthChecks } from "../health/checks.ts";
 import { type Log, reasonOf } from "../log.ts";
 import type { NodeLoop } from "../loop.ts";
@@ -135,15 +142,16 @@ export class Reporter {
     const facts = loop.facts;
     const doctor = this.#doctor;
     const ids = new Set(this.#undelivered);
-    const healthIds = new Set(this.#undeliveredHealth);
     const events = [...this.#events];
     const full = this.#full;
     const reached = loop.reached;
     const tableVersion = loop.tableVersion;
     const withTable = this.#isTableDue();
-    const report = this.#compose(ids, healthIds, events, full, withTable);
+    const { now: health, later } = this.#healthShare(full);
+    const report = this.#compose(ids, health, events, full, withTable);
     this.#undelivered.clear();
     this.#undeliveredHealth.clear();
+    for (const id of later) this.#undeliveredHealth.add(id);
     this.#events = [];
     this.#isAsked = false;
     try {
@@ -163,7 +171,7 @@ export class Reporter {
       // A report that the controller refuses for what it holds must not be what blocks all later ones.
       const isRefused = error instanceof HttpError && (error.status === 400 || error.status === 413);
       for (const id of ids) this.#undelivered.add(id);
-      for (const id of healthIds) this.#undeliveredHealth.add(id);
+      for (const { fragmentId } of health) this.#undeliveredHealth.add(fragmentId);
       if (!isRefused) this.#events = [...events, ...this.#events].slice(-reportLimits.events);
       this.#full ||= full || isRefused;
       log.warn("The report could not be delivered", { reason: reasonOf(error) });
@@ -175,11 +183,30 @@ export class Reporter {
     this.#due = performance.now() + wait;
   }
 
-  #compose(ids: Set<string>, healthIds: Set<string>, events: AgentEvent[], full: boolean, withTable: boolean): AgentReport {
-    const { loop, health, run, fleetId } = this.#options;
-    const position = loop.reached;
+  /** Whose health this report tells, and whose the next ones: a report holds so many real servers and no more. */
+  #healthShare(full: boolean): { now: HealthReport[]; later: string[] } {
+    const { health, loop } = this.#options;
+    const now: HealthReport[] = [];
+    const later: string[] = [];
+    if (!health) return { now, later };
     // A few services bring their latest latencies along with every report.
     const isSmall = loop.desired.size <= smallTable;
+    let realServers = 0;
+    for (const id of full || isSmall ? health.ids() : this.#undeliveredHealth) {
+      if (realServers >= reportLimits.healthRealServers) {
+        later.push(id);
+        continue;
+      }
+      const reports = health.report([id]);
+      for (const report of reports) realServers += report.realServers.length;
+      now.push(...reports);
+    }
+    return { now, later };
+  }
+
+  #compose(ids: Set<string>, health: HealthReport[], events: AgentEvent[], full: boolean, withTable: boolean): AgentReport {
+    const { loop, run, fleetId } = this.#options;
+    const position = loop.reached;
     const concerned = full ? [...loop.states.keys()] : [...ids];
     return {
       protocol: agentProtocol,
@@ -194,7 +221,7 @@ export class Reporter {
       fragments: concerned.flatMap((id) => loop.states.get(id) ?? []),
       gone: full ? [] : concerned.filter((id) => !loop.states.has(id)),
       ...(withTable ? { table: tableOf(loop) } : {}),
-      ...(health ? { health: health.report(full || isSmall ? health.ids() : healthIds) } : {}),
+      ...(this.#options.health ? { health } : {}),
       ...(this.#doctor && (full || this.#sentDoctor !== this.#doctor) ? { doctor: this.#doctor } : {}),
       events,
     };
