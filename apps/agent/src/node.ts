@@ -56,6 +56,7 @@ export async function openNode(options: {
   });
   const drains = new Drains({
     counters: (services) => kernel.counters(services),
+    connections: (destinations) => kernel.connections(destinations),
     onOut: (ids) => loop.healthChanged(ids),
     onEvent: (key, message) => loop.drainEvent(key, message),
     log,

@@ -3,6 +3,7 @@ import { IpvsClient, isNetlinkError, RouteClient } from "@trigon/netlink";
 import type { Action, ActionResult, Found, Kernel, KernelCounters } from "@trigon/reconciler";
 import { type ActionOn, type Adapter, subject } from "./adapter.ts";
 import { AddressAdapter } from "./address.ts";
+import { readConnections } from "./connections.ts";
 import { type IsOurs, readFacts } from "./facts.ts";
 import { failed } from "./failure.ts";
 import { FilterRuleAdapter } from "./filter-rule.ts";
@@ -105,6 +106,8 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
       const [table, rules] = await Promise.all([ipvs.counters(), filterRule.counters()]);
       return { ...table, rules };
     },
+
+    connections: (destinations) => readConnections(destinations),
 
     async close() {
       await address.settle();

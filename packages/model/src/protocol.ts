@@ -3,6 +3,7 @@ import { DoctorReport } from "./doctor.ts";
 import { DrainMode, HealthVerdict } from "./effective-weight.ts";
 import { Facts } from "./facts.ts";
 import { HealthMode } from "./health.ts";
+import { Protocol } from "./vocabulary.ts";
 
 /** The agent protocol's version. The controller speaks this one and the one before. */
 export const agentProtocol = 1;
@@ -127,6 +128,18 @@ export type AgentReport = z.infer<typeof AgentReport>;
 export const ReportAnswer = z.object({ accepted: z.boolean(), wantFull: z.boolean() });
 export type ReportAnswer = z.infer<typeof ReportAnswer>;
 
+/** A connection that holds a drain up. */
+export const PinnedConnection = z.object({
+  protocol: Protocol,
+  client: z.string(),
+  clientPort: z.int(),
+  /** Without a packet for so long, as far as was watched. */
+  idleSeconds: z.number(),
+  /** The kernel forgets it then, if no packet comes. */
+  expiresInSeconds: z.number(),
+});
+export type PinnedConnection = z.infer<typeof PinnedConnection>;
+
 /** How far the drain of a real server is, at one director. */
 export const DrainReport = z.object({
   serviceId: z.string(),
@@ -146,6 +159,8 @@ export const DrainReport = z.object({
   etaSeconds: z.number().nullable(),
   /** `drained`: nothing is left, but it stays at weight 0. `out`: no longer in the kernel's table. */
   state: z.enum(["draining", "drained", "out"]),
+  /** Some of those that will not end soon: UDP entries, and long idle TCP connections. */
+  pinned: z.array(PinnedConnection),
 });
 export type DrainReport = z.infer<typeof DrainReport>;
 

@@ -1,4 +1,4 @@
-import type { Facts, Resource } from "@trigon/model";
+import type { Facts, Protocol, Resource } from "@trigon/model";
 
 /** One step from what is to what shall be. `update` carries both ends, because some kernel objects must be replaced to change. */
 export type Action =
@@ -64,7 +64,22 @@ export interface Kernel {
   /** Counters, apart from state. Keyed by resource key. With `services` (keys) those of these services and their destinations only, no rule's. */
   counters(services?: readonly string[]): Promise<KernelCounters>;
 
+  /** The entries of the connection table for these destinations (keys), IPv4 only, templates left out. It reads the whole table. */
+  connections(destinations: readonly string[]): Promise<IpvsConnection[]>;
+
   close(): Promise<void>;
+}
+
+/** An entry of the kernel's connection table. */
+export interface IpvsConnection {
+  protocol: Protocol;
+  client: string;
+  clientPort: number;
+  /** The destination's key. */
+  destination: string;
+  /** As the kernel spells it: ESTABLISHED, FIN_WAIT, UDP … */
+  state: string;
+  expiresInSeconds: number;
 }
 
 export interface IpvsCounters {

@@ -1,4 +1,5 @@
 import { type DirectorServiceFragment, type PlannedDestination, resourceKey } from "@trigon/model";
+import type { IpvsConnection } from "@trigon/reconciler";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { silentLog } from "../log.ts";
 import { Drains } from "./drains.ts";
@@ -6,15 +7,18 @@ import { Drains } from "./drains.ts";
 let now = Date.parse("2026-01-01T00:00:00.000Z");
 let counts: { active: number; inactive: number; persistent: number };
 let out: string[];
+let table: IpvsConnection[];
 let drains: Drains;
 beforeEach(() => {
   counts = { active: 2, inactive: 5, persistent: 1 };
   out = [];
+  table = [];
   const none = { connections: 0, inPackets: 0, outPackets: 0, inBytes: 0, outBytes: 0, weight: 0 };
   drains = new Drains({
     counters: async ([service]) => ({
       destinations: new Map([[resourceKey.ipvsDestination(service!, "10.2.0.21", 80), { ...none, ...counts }]]),
     }),
+    connections: async () => table,
     onOut: (ids) => out.push(...ids),
     onEvent: () => undefined,
     log: silentLog,
@@ -114,4 +118,14 @@ test("templates count where persistence is honoured, and entries without a state
 test("a deadline that is over when the agent starts holds at once", () => {
   const until = new Date(now - 1).toISOString();
   expect(stateOf(drains.put(fragment({ adminState: "draining", drain: { mode: "activeConnections", until } })))).toBe("disabled");
+});
+
+test("what holds a drain up is named", async () => {
+  const destination = resourceKey.ipvsDestination(resourceKey.ipvsService("udp", "10.2.0.100", 80), "10.2.0.21", 80);
+  table = [{ protocol: "udp", client: "10.1.0.10", clientPort: 53, destination, state: "UDP", expiresInSeconds: 300 }];
+  drains.put(fragment({ adminState: "draining" }, { protocol: "udp" }));
+  expect(await lookAfter(1)).toMatchObject({ pinned: [{ protocol: "udp", client: "10.1.0.10", clientPort: 53 }] });
+  table = [];
+  expect(await lookAfter(5)).toMatchObject({ pinned: [{ clientPort: 53 }] });
+  expect(await lookAfter(6)).toMatchObject({ pinned: [] });
 });

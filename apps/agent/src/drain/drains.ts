@@ -2,13 +2,15 @@ import {
   type DirectorServiceFragment,
   type DrainReport,
   type DrainSpec,
+  type PinnedConnection,
   type PlannedDestination,
   type Protocol,
   resourceKey,
 } from "@trigon/model";
-import type { KernelCounters } from "@trigon/reconciler";
+import type { IpvsConnection, KernelCounters } from "@trigon/reconciler";
 import { type Log, reasonOf } from "../log.ts";
 import { type DrainSample, etaSeconds, recent } from "./eta.ts";
+import { pinnedOf, type SeenConnections } from "./pinned.ts";
 
 /** What the loop needs of drains: a fragment as it is to be carried out now. */
 export interface LoopDrains {
@@ -20,6 +22,8 @@ export interface LoopDrains {
 export interface DrainsOptions {
   /** The counters of these services (resource keys) only. */
   counters(services: readonly string[]): Promise<Pick<KernelCounters, "destinations">>;
+  /** The connection table's entries of these destinations (resource keys). */
+  connections(destinations: readonly string[]): Promise<readonly IpvsConnection[]>;
   /** Real servers of these fragments are out from now on. */
   onOut(fragmentIds: readonly string[]): void;
   onEvent(key: string, message: string): void;
@@ -46,11 +50,15 @@ interface Drain {
   /** Since when nothing is left; null: something is, or nobody looked yet. */
   emptySince: number | null;
   isOut: boolean;
+  pinned: readonly PinnedConnection[];
+  seen: SeenConnections;
 }
 
 /** A handshake under way counts as inactive: only what stays empty this long is drained. */
 const settleMs = 3_000;
 const everyMs = 1_000;
+/** The connection table is read at most this often, and at most a twentieth of the time goes into it. */
+const connectionsMs = 10_000;
 const defaultSpec: DrainSpec = { mode: "activeConnections", until: null };
 
 /**
@@ -64,6 +72,7 @@ export class Drains implements LoopDrains {
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> = Promise.resolve();
   #trouble: string | null = null;
+  #nextConnections = 0;
 
   constructor(options: DrainsOptions) {
     this.#options = options;
@@ -108,6 +117,7 @@ export class Drains implements LoopDrains {
       left: leftOf(drain),
       etaSeconds: drain.isOut ? 0 : etaSeconds(drain.samples),
       state: drain.isOut ? "out" : this.#isDrained(drain) ? "drained" : "draining",
+      pinned: drain.isOut ? [] : [...drain.pinned],
     }));
   }
 
@@ -124,8 +134,20 @@ export class Drains implements LoopDrains {
       drain.samples = recent([...drain.samples, { atMs: now, left }], now);
       drain.emptySince = left > 0 ? null : (drain.emptySince ?? now);
     }
+    if (now >= this.#nextConnections) await this.#lookAtConnections(waiting, now);
     const out = this.#judge();
     if (out.length > 0) this.#options.onOut([...new Set(out.map(({ fragmentId }) => fragmentId))]);
+  }
+
+  async #lookAtConnections(waiting: readonly Drain[], now: number): Promise<void> {
+    const began = performance.now();
+    const held = waiting.filter((drain) => leftOf(drain) > 0);
+    const connections = held.length === 0 ? [] : await this.#options.connections(held.map(({ destination }) => destination));
+    for (const drain of waiting) {
+      const own = connections.filter(({ destination }) => destination === drain.destination);
+      Object.assign(drain, pinnedOf(own, drain.seen, now));
+    }
+    this.#nextConnections = now + Math.max(connectionsMs, 20 * (performance.now() - began));
   }
 
   async close(): Promise<void> {
@@ -159,6 +181,8 @@ export class Drains implements LoopDrains {
       counts: { active: 0, inactive: 0, persistent: 0 },
       emptySince: null,
       isOut: false,
+      pinned: [],
+      seen: new Map(),
     };
   }
 

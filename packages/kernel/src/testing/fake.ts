@@ -19,6 +19,7 @@ import type {
   ActionResult,
   AddressHolder,
   Found,
+  IpvsConnection,
   IpvsCounters,
   Kernel,
   KernelCounters,
@@ -298,6 +299,13 @@ export class FakeKernel implements Kernel {
         (only ? [] : [...this.rules.keys()]).map((key) => [key, this.ruleCounters.get(key) ?? { packets: 0, bytes: 0 }]),
       ),
     };
+  }
+
+  /** What the connection table holds. */
+  readonly connectionTable: IpvsConnection[] = [];
+
+  async connections(destinations: readonly string[]): Promise<IpvsConnection[]> {
+    return this.connectionTable.filter(({ destination }) => destinations.includes(destination));
   }
 
   async close(): Promise<void> {
