@@ -9,6 +9,7 @@ const machine: Machine = {
   capabilities: ["NET_ADMIN", "NET_RAW"],
   sysctls: {},
   firewall: "",
+  nftables: [],
   offloads: {},
   programs: ["chronyd"],
 };

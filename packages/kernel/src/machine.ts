@@ -30,6 +30,7 @@ export async function readMachine({ modules, sysctls, offloads }: MachineQuestio
     capabilities: readCapabilities(),
     sysctls: Object.fromEntries(sysctls.flatMap((path) => readSysctl(path) ?? [])),
     firewall,
+    nftables: await readNftables(),
     offloads: Object.fromEntries(await Promise.all(offloads.map(async (name) => [name, await readOffloads(name)] as const))),
     programs: readPrograms(),
   };
@@ -71,6 +72,14 @@ function readSysctl(path: string): [string, string][] | undefined {
 async function readOffloads(name: string): Promise<string[]> {
   const { stdout } = await run("ethtool", ["-k", name]).catch(() => ({ stdout: "" }));
   return [...stdout.matchAll(/^\s*([\w-]+): on\b/gm)].map((match) => match[1]!);
+}
+
+/** iptables' own tables in nftables are what `iptables-save` shows. */
+const shownTables = /^(ip|ip6) (filter|nat|mangle|raw|security)$/;
+
+async function readNftables(): Promise<string[]> {
+  const { stdout } = await run("nft", ["list", "tables"]).catch(() => ({ stdout: "" }));
+  return [...stdout.matchAll(/^table (\w+ \S+)/gm)].map((match) => match[1]!).filter((name) => !shownTables.test(name));
 }
 
 function readPrograms(): string[] {

@@ -44,6 +44,8 @@ export interface Machine {
   sysctls: Record<string, string>;
   /** The text of `iptables-save` (IPv4). */
   firewall: string;
+  /** nftables tables that `iptables-save` does not show, as `inet firewalld`. */
+  nftables: readonly string[];
   /** Offloads that are on, by interface, in ethtool's words. */
   offloads: Record<string, readonly string[]>;
   /** Names of running programs, each once. */

@@ -10,6 +10,7 @@ const well: Machine = {
   capabilities: ["NET_ADMIN", "NET_RAW"],
   sysctls: { "net/ipv4/ip_forward": "1", "net/ipv4/conf/all/rp_filter": "0", "net/ipv4/conf/eth0/rp_filter": "2" },
   firewall: "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\nCOMMIT\n",
+  nftables: [],
   offloads: { eth0: ["tx-checksumming"] },
   programs: ["systemd", "chronyd"],
 };
@@ -101,6 +102,7 @@ test.each<[string, "node_d1" | "node_r1", "dr" | "tun" | "nat", Partial<Machine>
     { firewall: filter("-A INPUT -p tcp -m tcp --dport 80 -j DROP") },
     [`fail firewall INPUT ${vip}:80/tcp`],
   ],
+  ["rules that it cannot read", "node_r1", "dr", { nftables: ["inet firewalld"] }, ["warn firewall nftables inet firewalld"]],
   [
     "a firewall that forwards nothing, and NAT",
     "node_d1",

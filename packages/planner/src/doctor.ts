@@ -178,12 +178,20 @@ function checkReversePath({ facts, machine: { sysctls } }: DoctorInput, served: 
 const encapsulated = { ipip: { number: 4, name: "IPIP" }, gre: { number: 47, name: "GRE" } } as const;
 
 function checkFirewall(
-  { facts, machine: { firewall } }: DoctorInput,
+  { facts, machine: { firewall, nftables } }: DoctorInput,
   directed: readonly DirectorServiceFragment[],
   served: readonly RealServerFragment[],
   find: Find,
 ): void {
   const table = filterTable(firewall);
+  for (const name of directed.length + served.length > 0 ? nftables : []) {
+    find("firewall", `nftables ${name}`, "warn", {
+      observed: "rules that doctor does not read",
+      wanted: "they let the VIPs' ports and tunnels through",
+      why: "Every table decides about every packet: what one lets through another may still drop.",
+      command: `nft list table ${name}`,
+    });
+  }
   const look = (subject: string, packet: FilteredPacket, why: string) => {
     const { isAccepted, by } = verdictOf(table, packet);
     find("firewall", subject, isAccepted ? "ok" : "fail", {
