@@ -1,6 +1,7 @@
 "use client";
 import { HealthCheck, type HealthCheckKind, OnFailure } from "@trigon/model";
 import { Card, Disclosure, Field, Input, Select, Switch } from "@trigon/ui";
+import { useState } from "react";
 import { Controller, type FieldPath, useFormContext, useWatch } from "react-hook-form";
 import { useTranslations } from "use-intl";
 import { numberTyped } from "../../lib/field-issues.ts";
@@ -25,13 +26,16 @@ export function HealthSection({ errorOf }: { errorOf: ErrorOf }) {
   const { control, formState, register, setValue } = useFormContext<ServiceValues>();
   const [check, protocol, sorryServer] = useWatch({ control, name: ["health.check", "protocol", "health.sorryServer"] });
   const kind = check?.kind ?? "default";
+  // Opened for an error it stays open: nothing is folded away under somebody who is mending it.
+  const [opened, setOpened] = useState(false);
+  if ("health" in formState.errors && !opened) setOpened(true);
   const usual = protocol === "tcp" ? "tcp" : "icmp";
   return (
     <Card>
       <Disclosure
         summary={t("title")}
         note={kind === "default" ? t("usual", { kind: t(`kind.${usual}`) }) : t(`kind.${kind}`)}
-        open={"health" in formState.errors || undefined}
+        open={opened || undefined}
       >
         <div className="grid gap-4 border-t p-4 sm:grid-cols-2">
           <Field label={t("check")} hint={t(kind === "icmp" ? "icmpHint" : "ripHint")} error={errorOf("health.check", undefined)}>
