@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { setMaxListeners } from "node:events";
-import { readMachine } from "@trigon/kernel";
 import { setTimeout as sleep } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { readMachine } from "@trigon/kernel";
 import { parsePlanEnvelope } from "@trigon/model";
 import { textOf } from "@trigon/planner";
 import { type ApplyResult, applyResult } from "./apply-result.ts";
@@ -36,6 +37,8 @@ export class AlreadyRunning extends Error {
 export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal): Promise<void> {
   const lock = takeLock(paths.lock);
   if ("holder" in lock) throw new AlreadyRunning(`An agent already runs here: process ${lock.holder.pid}`);
+  // Four times V8's own: this program idles, and optimising more than its hottest code takes a small machine longer than it saves.
+  setFlagsFromString("--interrupt-budget=600000");
   // Many short requests listen to one signal for the whole life of the process.
   setMaxListeners(0, signal);
   let reporter: Reporter | undefined;

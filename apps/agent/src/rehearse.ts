@@ -48,7 +48,7 @@ const facts: Facts = {
 
 const list = (length: number) => Array.from({ length }, (_, index) => index);
 
-/** Addresses are of TEST-NET-1 and TEST-NET-2 (RFC 5737). */
+/** Addresses are short and long ones, which V8 keeps in two kinds of strings. */
 function madeUpPlan() {
   const fragments = list(services).map((service) => ({
     id: `ds:${service}`,
@@ -57,7 +57,7 @@ function madeUpPlan() {
     kind: "director.service",
     serviceId: `vs_${service}`,
     name: "rehearsal",
-    vip: `192.0.2.${service}`,
+    vip: `10.${service}.0.1`,
     protocol: "tcp",
     port: 80,
     scheduler: "wlc",
@@ -69,7 +69,7 @@ function madeUpPlan() {
     notrack: false,
     destinations: list(destinations).map((destination) => ({
       realServerId: `rs_${service}_${destination}`,
-      rip: `198.51.100.${destination}`,
+      rip: `10.${service}.${destination * 25}.${service}`,
       port: 80,
       forwarding: "dr",
       weight: 1,

@@ -3,7 +3,8 @@ import {
   type AgentCounters,
   type AgentReport,
   agentPaths,
-  PlanEnvelope,
+  type PlanEnvelope,
+  parsePlanEnvelope,
   RenewAnswer,
   ReportAnswer,
   StreamEvent,
@@ -130,7 +131,7 @@ export class ControllerLink {
   async #takePlan(since: PlanPosition | null): Promise<"done" | "gap"> {
     const query = since ? `?since=${since.generation}&epoch=${since.epoch}` : "";
     const json = await this.#client.bytes(this.#urlOf(`${agentPaths.plan}${query}`), { signal: this.#stop.signal });
-    return this.#handlers.onPlan(PlanEnvelope.parse(JSON.parse(json.toString())), json);
+    return this.#handlers.onPlan(parsePlanEnvelope(JSON.parse(json.toString())), json);
   }
 
   #json(path: string, body?: unknown): Promise<unknown> {
