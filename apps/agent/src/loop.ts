@@ -406,6 +406,7 @@ export class NodeLoop {
 
     const began = performance.now();
     const cpu = process.cpuUsage();
+    let foundAt = Date.now();
     const result = await runPass({
       kernel: this.#kernel,
       journal: this.#journal,
@@ -414,6 +415,9 @@ export class NodeLoop {
       outcomes: this.#outcomes,
       keys: work.everything ? this.#everyKey() : oneAfterTheOther(touched),
       fragments: reportOn,
+      onDiff: () => {
+        foundAt = Date.now();
+      },
     });
     this.#passes++;
     if (work.sweep && !work.everything && work.fragments.size === 0 && result.steps.length === 0) {
@@ -425,7 +429,7 @@ export class NodeLoop {
       this.#nextAudit = performance.now() + Math.max(this.#times.auditMs, 100 * (performance.now() - began));
       this.#tableVersion++;
     }
-    this.#learn(result);
+    this.#learn(result, foundAt);
     // A controller takes "reached" as leave to go on elsewhere: what could not be removed is not reached.
     const isLeftOver = result.steps.some(({ step, result: { ok } }) => !ok && (step.op === "delete" || step.op === "restore"));
     if (isLeftOver) this.#nextAudit = Math.min(this.#nextAudit, performance.now() + this.#times.retryFirstMs);
@@ -529,7 +533,7 @@ export class NodeLoop {
     else if (state.state === "failed" || state.state === "unsupported") this.#event("action.failed", state.id, message);
   }
 
-  #learn(result: PassResult): void {
+  #learn(result: PassResult, foundAt: number): void {
     for (const state of result.states) {
       if (this.#blocked.has(state.id)) continue;
       this.#setState(state);
@@ -537,8 +541,9 @@ export class NodeLoop {
     }
     for (const { key, observed, isRepaired } of result.drift) {
       const what = observed ? `was changed from outside (found: ${textOf(observed)})` : "was removed from outside";
-      if (isRepaired) this.#event("drift.repaired", key, `${key} ${what} and was put right`);
-      else this.#event("drift.found", key, `${key} ${what} and could not be put right`);
+      const took = `${Date.now() - foundAt} ms later`;
+      if (isRepaired) this.#event("drift.repaired", key, `${key} ${what}, and was put right ${took}`, foundAt);
+      else this.#event("drift.found", key, `${key} ${what}, and could not be put right`, foundAt);
     }
   }
 
@@ -555,10 +560,11 @@ export class NodeLoop {
     this.#retries.set(state.id, { failures, at: performance.now() + wait });
   }
 
-  #event(kind: AgentEvent["kind"], key: string | null, message: string): void {
-    this.#events.push({ at: new Date().toISOString(), kind, key, message });
+  #event(kind: AgentEvent["kind"], key: string | null, message: string, at = Date.now()): void {
+    this.#events.push({ at: new Date(at).toISOString(), kind, key, message });
     if (this.#events.length > mostEvents) this.#events.shift();
-    if (kind !== "agent.started") this.#log.warn(message, { kind, ...(key === null ? {} : { key }) });
+    if (kind !== "agent.started")
+      this.#log.warn(message, { kind, at: new Date(at).toISOString(), ...(key === null ? {} : { key }) });
   }
 
   #onKernelEvent({ scope, keys }: KernelEvent): void {

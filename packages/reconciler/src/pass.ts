@@ -17,6 +17,8 @@ export interface PassInput {
   keys: Iterable<string> | "all";
   /** Fragments to report on whether or not anything about them changed: those of this delta. */
   fragments?: Iterable<string>;
+  /** Called when it is known what differs, before anything is changed. */
+  onDiff?: () => void;
 }
 
 /** A key that stood as wanted, and did not any more. */
@@ -52,6 +54,7 @@ export async function runPass(input: PassInput): Promise<PassResult> {
   const { keys, observed, foreign } = input.keys === "all" ? await lookAtAll(input) : await lookAt(input, input.keys);
   const difference = diff({ keys, desired: (key) => desired.get(key), observed, claim: (key) => ledger.get(key) });
   const before = new Map(observed);
+  input.onDiff?.();
 
   const fresh = new Set<string>();
   const intents: JournalEntry[] = difference.released.map((key) => release(ledger, key));
