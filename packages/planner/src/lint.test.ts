@@ -37,6 +37,24 @@ test.each<[string, Partial<VirtualServiceInput>, string[]]>([
   ["no real server", { realServers: [] }, ["service.empty"]],
   ["all at weight 0", rip({ rip: "192.0.2.21", weight: 0 }), ["service.quiesced"]],
   [
+    "none active",
+    rip(
+      { rip: "192.0.2.21", adminState: "draining" },
+      { rip: "192.0.2.21", adminState: "disabled" },
+      { rip: "192.0.2.21", weight: 0 },
+    ),
+    ["service.noneActive"],
+  ],
+  ["nothing about one that drains", rip({ rip: "192.0.2.21" }, { rip: "192.0.2.21", adminState: "draining" }), []],
+  [
+    "a drain that honours persistence",
+    {
+      persistence: { timeoutSeconds: 300 },
+      ...rip({ rip: "192.0.2.21" }, { rip: "192.0.2.21", adminState: "draining", drain: { mode: "honourPersistence" } }),
+    },
+    ["drain.honoursForAll"],
+  ],
+  [
     "sh that refuses a quiesced server's clients",
     { scheduler: "sh", ...rip({ rip: "192.0.2.21" }, { rip: "192.0.2.21", weight: 0 }) },
     ["scheduler.noFallback"],

@@ -62,6 +62,19 @@ function lintScheduling({ scheduler, schedulerFlags, realServers, persistence }:
   } else if (realServers.every(({ weight }) => weight === 0)) {
     const detail = "Every real server has weight 0: new clients are refused.";
     find("warn", "service.quiesced", "/realServers", detail, "Give one a weight of 1 or more.");
+  } else if (!realServers.some(({ weight, adminState }) => weight > 0 && adminState === "active")) {
+    const detail =
+      "No real server is active: all with a weight are drained, in maintenance or disabled, and new clients are refused.";
+    find("warn", "service.noneActive", "/realServers", detail, "Make one active.");
+  }
+  const honouring = realServers.findIndex(
+    ({ adminState, drain }) => (adminState === "draining" || adminState === "maintenance") && drain?.mode === "honourPersistence",
+  );
+  if (honouring >= 0 && persistence) {
+    const detail =
+      "While this drain honours persistence, the pinned clients of every service on the director stay with a real server at weight 0, also with one that fails its checks.";
+    const fix = "Drain active connections only, or keep it short.";
+    find("info", "drain.honoursForAll", `/realServers/${honouring}/drain/mode`, detail, fix);
   }
   const isHashed = scheduler === "sh" || scheduler === "mh";
   const quiesced = realServers.findIndex(({ weight }) => weight === 0);
