@@ -1,4 +1,4 @@
-import { type DoctorFinding, type DoctorReport, type Facts, Fragment, type Machine, type TableRow } from "@trigon/model";
+import type { DoctorFinding, DoctorReport, Facts, Fragment, Machine, TableRow } from "@trigon/model";
 import { examine, modulesFor, sysctlsFor, tunnelsFor } from "@trigon/planner";
 import { type Log, reasonOf } from "./log.ts";
 
@@ -6,29 +6,27 @@ import { type Log, reasonOf } from "./log.ts";
 export type ReadMachine = (questions: { modules: string[]; sysctls: string[]; offloads: string[] }) => Promise<Machine>;
 
 export interface DoctorSubject {
-  fragments: readonly unknown[];
+  fragments: readonly Fragment[];
   facts: Facts | null;
   /** Rows of the kernel's table that Trigon did not make. */
   foreign: readonly Pick<TableRow, "key" | "observed">[];
 }
 
-/** Looks at the machine now. A fragment that this agent does not understand is not judged. */
+/** Looks at the machine now. */
 export async function lookAt({ fragments, facts, foreign }: DoctorSubject, read: ReadMachine): Promise<DoctorFinding[]> {
   if (!facts) return [];
-  const known = fragments.flatMap((raw) => Fragment.safeParse(raw).data ?? []);
   const legs = facts.interfaces.filter(({ name, up }) => up && name !== "lo").map(({ name }) => name);
   const machine = await read({
-    modules: modulesFor(known),
-    sysctls: sysctlsFor([...legs, ...tunnelsFor(known, facts)]),
-    offloads: known.some(({ kind }) => kind === "director.service") ? legs : [],
+    modules: modulesFor(fragments),
+    sysctls: sysctlsFor([...legs, ...tunnelsFor(fragments, facts)]),
+    offloads: fragments.some(({ kind }) => kind === "director.service") ? legs : [],
   });
   const foreignServices = foreign.flatMap(({ key, observed }) => (key.startsWith("ipvsService ") && observed ? [observed] : []));
-  return examine({ fragments: known, facts, machine, foreignServices }).slice(0, mostFindings);
+  return examine({ fragments, facts, machine, foreignServices });
 }
 
-const mostFindings = 1000;
-/** Soon after the start, when the first plan stands, and then once a minute. */
-const firstMs = 5_000;
+/** When the bustle of the start is over and the first plan stands, and then once a minute. */
+const firstMs = 20_000;
 const everyMs = 60_000;
 
 /** Looks at the machine from time to time and keeps what was found. */

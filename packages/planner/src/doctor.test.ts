@@ -132,6 +132,22 @@ test("another owner's services are shown", () => {
   expect(judged("node_d1", "dr", {}, { foreignServices })).toEqual(["warn foreignService -A -t 192.0.2.77:80 -s rr"]);
 });
 
+test("a table of a whole farm is judged in little time, and what is wrong comes first", () => {
+  const [fragment] = fragmentsOf("node_d1", "nat");
+  if (fragment?.kind !== "director.service") throw new Error("no service");
+  const [destination] = fragment.destinations;
+  const many = Array.from({ length: 200 }, (_, service) => ({
+    ...fragment,
+    port: 1000 + service,
+    destinations: Array.from({ length: 100 }, (_one, at) => ({ ...destination!, rip: `10.${service}.0.${at + 1}` })),
+  }));
+  const facts = world.nodes.get("node_d1")!.facts!;
+  const firewall = filter("-A INPUT -p tcp -m tcp --dport 1199 -j DROP");
+  const findings = examine({ fragments: many, facts, machine: { ...well, firewall }, foreignServices: [] });
+  expect(findings[0]).toMatchObject({ state: "fail", subject: `INPUT ${vip}:1199/tcp` });
+  expect(findings.length).toBeLessThanOrEqual(1000);
+});
+
 test("a node with nothing to hold is not judged by what it does not do", () => {
   const facts = factsOf({ legs: { eth0: ["192.0.2.9/24"] } });
   const findings = examine({ fragments: [], facts, machine: { ...well, sysctls: {} }, foreignServices: [] });

@@ -31,12 +31,21 @@ type Find = (
   words: Pick<DoctorFinding, "observed" | "wanted" | "why" | "command">,
 ) => void;
 
+/** A director may have tens of thousands of real servers; a report has room for so many findings. */
+const mostWrong = 700;
+const mostWell = 200;
+
 /** What would keep this node's part from working, judged by what was read of the machine. Pure; what is well is said too. */
 export function examine(input: DoctorInput): DoctorFinding[] {
-  const findings: DoctorFinding[] = [];
+  const wrong: DoctorFinding[] = [];
+  const well: DoctorFinding[] = [];
+  const seen = new Set<string>();
   const find: Find = (check, subject, state, words) => {
-    const twin = findings.some((one) => one.check === check && one.subject === subject);
-    if (!twin) findings.push({ check, subject: cut(subject, 256), state, ...mapped(words) });
+    const name = `${check} ${subject}`;
+    const list = state === "ok" ? well : wrong;
+    if (seen.has(name) || list.length >= (state === "ok" ? mostWell : mostWrong)) return;
+    seen.add(name);
+    list.push({ check, subject: cut(subject, 256), state, ...mapped(words) });
   };
   const directed = input.fragments.filter((fragment) => fragment.kind === "director.service");
   const served = input.fragments.filter((fragment) => fragment.kind === "realServer.serve");
@@ -48,7 +57,7 @@ export function examine(input: DoctorInput): DoctorFinding[] {
   checkMtu(input, directed, find);
   checkOffloads(input, directed, find);
   checkOthers(input, find);
-  return findings;
+  return [...wrong, ...well];
 }
 
 /** Which modules a node with these fragments needs: what is to be read of the machine. */
@@ -192,7 +201,10 @@ function checkFirewall(
       command: `nft list table ${name}`,
     });
   }
+  const looked = new Set<string>();
   const look = (subject: string, packet: FilteredPacket, why: string) => {
+    if (looked.has(subject)) return;
+    looked.add(subject);
     const { isAccepted, by } = verdictOf(table, packet);
     find("firewall", subject, isAccepted ? "ok" : "fail", {
       observed: `${isAccepted ? "let through" : "dropped"} by ${by}`,
