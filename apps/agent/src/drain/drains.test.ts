@@ -129,3 +129,12 @@ test("what holds a drain up is named", async () => {
   expect(await lookAfter(5)).toMatchObject({ pinned: [{ clientPort: 53 }] });
   expect(await lookAfter(6)).toMatchObject({ pinned: [] });
 });
+
+test("taking in one service's plan never settles another service's drain in silence", async () => {
+  const until = new Date(now + 5_000).toISOString();
+  drains.put(fragment({ adminState: "draining", drain: { mode: "activeConnections", until } }));
+  now += 6_000;
+  drains.put(fragment({ adminState: "draining", realServerId: "r2" }, { id: "ds:v2", serviceId: "v2" }));
+  await drains.look();
+  expect(out).toEqual(["ds:v1"]);
+});

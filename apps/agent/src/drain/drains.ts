@@ -91,7 +91,7 @@ export class Drains implements LoopDrains {
       return fragment;
     }
     this.#drains.set(fragment.id, own);
-    this.#judge();
+    this.#judge(own.values());
     this.#schedule();
     if (![...own.values()].some(({ isOut }) => isOut)) return fragment;
     const destinations = fragment.destinations.map((destination) =>
@@ -102,7 +102,7 @@ export class Drains implements LoopDrains {
 
   remove(fragmentId: string): void {
     this.#drains.delete(fragmentId);
-    if (this.#drains.size === 0) clearTimeout(this.#timer);
+    if (this.#drains.size === 0) this.#stopTimer();
   }
 
   /** How far every drain is. */
@@ -135,7 +135,7 @@ export class Drains implements LoopDrains {
       drain.emptySince = left > 0 ? null : (drain.emptySince ?? now);
     }
     if (now >= this.#nextConnections) await this.#lookAtConnections(waiting, now);
-    const out = this.#judge();
+    const out = this.#judge(this.#all());
     if (out.length > 0) this.#options.onOut([...new Set(out.map(({ fragmentId }) => fragmentId))]);
   }
 
@@ -152,7 +152,7 @@ export class Drains implements LoopDrains {
 
   async close(): Promise<void> {
     this.#drains.clear();
-    clearTimeout(this.#timer);
+    this.#stopTimer();
     await this.#looking;
   }
 
@@ -195,9 +195,9 @@ export class Drains implements LoopDrains {
   }
 
   /** Who is out now and was not before. */
-  #judge(): Drain[] {
+  #judge(drains: Iterable<Drain>): Drain[] {
     const fresh: Drain[] = [];
-    for (const drain of this.#all()) {
+    for (const drain of drains) {
       if (drain.isOut) continue;
       const isLate = drain.spec.until !== null && Date.parse(drain.spec.until) <= this.#now();
       if (!isLate && !(drain.isMaintenance && this.#isDrained(drain))) continue;
@@ -210,10 +210,15 @@ export class Drains implements LoopDrains {
     return fresh;
   }
 
-  #schedule(): void {
+  #stopTimer(): void {
     clearTimeout(this.#timer);
-    if (![...this.#all()].some(({ isOut }) => !isOut)) return;
+    this.#timer = undefined;
+  }
+
+  #schedule(): void {
+    if (this.#timer || ![...this.#all()].some(({ isOut }) => !isOut)) return;
     this.#timer = setTimeout(() => {
+      this.#timer = undefined;
       this.#looking = this.look().then(
         () => {
           this.#trouble = null;
