@@ -207,3 +207,35 @@ test("REST: dryRun on every write answers 200 and writes nothing; what would be 
   expect(await ask("POST", "/director-groups?dryRun=true", { name: "g" })).toMatchObject({ status: 422 });
   expect(await books()).toEqual(before);
 });
+
+test("REST: a check by POST takes a spec of any length, names every wrong field, and writes nothing", async () => {
+  const rest = createRest({ db: fleet.db, secretKey });
+  const check = async (body: unknown) => {
+    const request = new Request("https://lb.example/api/v1/virtual-services/validate", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify(body),
+    });
+    const actor = { kind: "token", name: "ci", scopes: ["read"] } as const;
+    const answer = await rest(request, { services: fleet.api.services, actor, requestId: "req_1" });
+    return { status: answer.status, body: await answer.json() };
+  };
+  const before = await books();
+  const long = spec({
+    name: "long",
+    port: 90,
+    forwarding: "fullnat",
+    realServers: Array.from({ length: 200 }, (_, at) => ({ rip: `192.0.2.${at + 20}`, port: 8080 })).filter(
+      ({ rip }) => rip !== "192.0.2.100",
+    ),
+  });
+  expect(JSON.stringify(long).length).toBeGreaterThan(4000);
+  expect(await check(long)).toMatchObject({ status: 200, body: { errors: [], lint: [{ code: "fullnat.besideDirect" }] } });
+  const wrong = await check({ ...spec({ name: "n" }), vip: "nonsense", port: 99999 });
+  expect(wrong.status).toBe(200);
+  expect((wrong.body as { errors: { pointer: string }[] }).errors.map(({ pointer }) => pointer).sort()).toEqual([
+    "/port",
+    "/vip",
+  ]);
+  expect(await books()).toEqual(before);
+});
