@@ -12,9 +12,9 @@ import { placeErrors, useFieldSentence, useSchemaResolver } from "../../lib/form
 import { problemOf } from "../../lib/problem.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ForwardingChoice } from "./forwarding-choice.tsx";
+import { HealthSection } from "./health-section.tsx";
 import { Lint, useValidation } from "./lint.tsx";
 import { PreviewButton, type ServiceWrite } from "./preview.tsx";
-import { HealthSection } from "./health-section.tsx";
 import { RealServersEditor } from "./real-servers-editor.tsx";
 import { type ErrorOf, type ServiceValues, withoutBlankRows } from "./spec.ts";
 
