@@ -26,19 +26,22 @@ export interface LoopTimes extends SweepTimes {
   auditMs: number;
   /** How long kernel events are gathered. */
   settleMs: number;
+  /** The same for packet filter rules. */
+  rulesSettleMs: number;
   retryFirstMs: number;
   retryMostMs: number;
   /** How often an address that somebody else holds is probed again. */
   heldElsewhereMs: number;
 }
 export const loopTimes: LoopTimes = {
-  sweepTickMs: 750,
+  sweepTickMs: 500,
   sweepRounds: 2,
   sweepQuickKeys: 1_500,
   sweepQuickShare: 0.4,
   sweepShare: 0.02,
   auditMs: 30_000,
   settleMs: 50,
+  rulesSettleMs: 500,
   retryFirstMs: 1_000,
   retryMostMs: 60_000,
   heldElsewhereMs: 3_000,
@@ -99,6 +102,7 @@ const isIdle = (work: Work) =>
 /** The one setting that goes with real servers' states: a drain that honours persistence has it off while it lasts. */
 const templateSetting = "sysctl net/ipv4/vs/expire_quiescent_template";
 const mostEvents = 200;
+const isRule = (key: string) => key.startsWith("filterRule ");
 
 const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
   a.fleetId === b.fleetId && a.epoch === b.epoch && a.generation === b.generation && a.nodeId === b.nodeId;
@@ -155,6 +159,7 @@ export class NodeLoop {
   #watch: { close(): void } | null = null;
   #ticker: NodeJS.Timeout | undefined;
   #settling: NodeJS.Timeout | undefined;
+  #rulesSettling: NodeJS.Timeout | undefined;
   #slices: string[][] = [];
   /** Of the sweep under way: its slices, and the CPU milliseconds that those looked at took. */
   #rounds = 1;
@@ -249,6 +254,7 @@ export class NodeLoop {
     this.#stop.abort();
     clearInterval(this.#ticker);
     clearTimeout(this.#settling);
+    clearTimeout(this.#rulesSettling);
     this.#watch?.close();
     await this.#running;
     this.#cache?.close();
@@ -568,6 +574,10 @@ export class NodeLoop {
   }
 
   #onKernelEvent({ scope, keys }: KernelEvent): void {
+    if (scope === "filter") {
+      this.#onRulesChanged();
+      return;
+    }
     this.#work.facts = true;
     const kinds = scope === "link" ? ["link", "linkState", "address"] : scope === "address" ? ["address"] : [];
     const concerned =
@@ -577,6 +587,15 @@ export class NodeLoop {
       this.#settling = undefined;
       this.#wake();
     }, this.#times.settleMs);
+  }
+
+  /** Reading rules starts a program, and other managers change theirs often: once in a while is soon enough. */
+  #onRulesChanged(): void {
+    this.#rulesSettling ??= setTimeout(() => {
+      this.#rulesSettling = undefined;
+      for (const key of this.#desired.keys()) if (isRule(key)) this.#work.keys.add(key);
+      this.#wake();
+    }, this.#times.rulesSettleMs);
   }
 
   /** The slow beat: retries that are due, one slice of the sweep, interface settings (the kernel announces none of arp_*), housekeeping. */
@@ -605,7 +624,9 @@ export class NodeLoop {
     this.#sweepCpuMs = 0;
     const keys = [...this.#desired.keys()];
     this.#polledSysctls = keys.filter((key) => key.startsWith("sysctl "));
-    const rest = keys.filter((key) => !key.startsWith("sysctl "));
+    // An nft back end says when rules change; of a legacy one they must be read.
+    const areRulesAnnounced = this.#facts?.iptables === "nft";
+    const rest = keys.filter((key) => !key.startsWith("sysctl ") && !(areRulesAnnounced && isRule(key)));
     this.#rounds = sweepRounds(rest.length, this.#sweepCostMs ?? guessedCostMs(rest.length), this.#times);
     this.#slices = slicesOf(rest, this.#rounds);
   }
