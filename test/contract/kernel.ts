@@ -495,6 +495,20 @@ export const kernelContract: readonly ContractCase[] = [
     },
   },
   {
+    name: "watchers hear that rules changed where the back end is nft",
+    async run({ kernel }) {
+      if ((await kernel.facts()).iptables !== "nft") return;
+      const drop = rule({ id: "drop:trg-9", order: 900, match: ["-i", "trg-9", "-j", "DROP"] });
+      const events: KernelEvent[] = [];
+      const watch = kernel.watch((event) => events.push(event));
+      // Listening begins when the back end is known: what counts is that the last change is heard.
+      await succeed(kernel, [create(drop)]);
+      await succeed(kernel, [remove(drop)]);
+      await until(() => events.some(({ scope }) => scope === "filter"));
+      watch.close();
+    },
+  },
+  {
     name: "a run of mixed actions is carried out in its order, one result for each",
     async run({ kernel }) {
       const web = service();

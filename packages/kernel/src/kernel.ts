@@ -99,7 +99,10 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
 
     probe: (interfaceName, probed) => address.probe(interfaceName, probed),
     announce: (interfaceName, announced) => address.announce(interfaceName, announced),
-    watch: (onEvent) => watchKernel(route, onEvent),
+    watch(onEvent) {
+      const isNft = filterRule.tools().then((tools) => tools?.backend === "nft");
+      return watchKernel(route, isNft, onEvent);
+    },
 
     async counters(services): Promise<KernelCounters> {
       if (services) return { ...(await ipvs.countersOf(services)), rules: new Map() };

@@ -1,9 +1,16 @@
 import { resourceKey } from "@trigon/model";
-import { type Link, type RouteChange, type RouteClient, RouteMonitor } from "@trigon/netlink";
+import { type Link, type RouteChange, type RouteClient, RouteMonitor, watchNftables } from "@trigon/netlink";
 import type { KernelEvent } from "@trigon/reconciler";
 
-/** rtnetlink notifications as events, on a socket of their own. Lost ones come as an event of every scope without keys. */
-export function watchKernel(client: RouteClient, onEvent: (event: KernelEvent) => void): { close(): void } {
+/**
+ * rtnetlink notifications as events, on a socket of their own; lost ones come as an event of every scope without keys. Those of nftables
+ * too where `isNft` answers that rules are there.
+ */
+export function watchKernel(
+  client: RouteClient,
+  isNft: Promise<boolean>,
+  onEvent: (event: KernelEvent) => void,
+): { close(): void } {
   const monitor = new RouteMonitor();
   const names = new Map<number, string>();
   let isClosed = false;
@@ -25,9 +32,17 @@ export function watchKernel(client: RouteClient, onEvent: (event: KernelEvent) =
     },
     () => undefined,
   );
+  let rules: { close(): void } | undefined;
+  isNft.then(
+    (is) => {
+      if (is && !isClosed) rules = watchNftables(() => onEvent({ scope: "filter", keys: [] }));
+    },
+    () => undefined,
+  );
   return {
     close() {
       isClosed = true;
+      rules?.close();
       monitor.close();
     },
   };

@@ -19,7 +19,8 @@ export type Found = { value: string | null; tree?: Record<string, string> };
 
 /** Something outside changed the kernel. `keys` when known exactly, else `scope` to look at again. */
 export interface KernelEvent {
-  scope: "link" | "address" | "route" | "rule";
+  /** `filter`: packet filter rules, said by an nft back end only. */
+  scope: "link" | "address" | "route" | "rule" | "filter";
   keys: readonly string[];
 }
 

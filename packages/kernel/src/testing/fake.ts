@@ -371,6 +371,7 @@ export class FakeKernel implements Kernel {
       case "filterRule":
         checkRule(action.op, resource, this.rules.has(resource.key));
         put(this.rules, action.op, resource);
+        this.emit({ scope: "filter", keys: [] });
         return;
       case "ipvsService":
         this.#checkService(action.op, resource);
