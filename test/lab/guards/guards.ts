@@ -1,0 +1,159 @@
+import { join } from "node:path";
+import { arpHolders, capture, fetchAnswers, type Lab } from "@trigon/lab";
+import { vips } from "./services.ts";
+
+/** What Trigon sets so that packets go the right way, and the packets that show whether it does. */
+export interface Guard {
+  name: string;
+  /** What goes wrong without it. */
+  prevents: string;
+  /** The node that has it. */
+  host: string;
+  /** Takes it away by hand: a command for that node, on which no agent is running. */
+  switchOff: string;
+  /** What packets show, in words that tell right from wrong. */
+  observe(lab: Lab): Promise<string>;
+  /** What they show while it is on. */
+  wanted: string;
+}
+
+const director = "10.2.0.11";
+const client = "10.1.0.10";
+const stranger = join(import.meta.dirname, "../../product/tools/stranger.py");
+/** A change of rules by the back end that Trigon's own are in. */
+const rules = (change: string) =>
+  `for end in nft legacy; do ! iptables-$end-save 2>/dev/null | grep -q TRIGON || iptables-$end ${change}; done`;
+const ownerOf = (lab: Lab, mac: string) => lab.hosts.find(({ links }) => links.some((link) => link.mac === mac))?.name ?? mac;
+
+/** The real servers that answer at a VIP, and whom they saw. */
+async function answering(lab: Lab, vip: string): Promise<string> {
+  const answers = await fetchAnswers(lab.host("client"), `${vip}:80`, { count: 4, timeoutSeconds: 1 });
+  const seen = [...new Set(answers.map(({ server, src }) => `${server} saw ${src}`))].sort();
+  return seen.join(", ") || "nobody";
+}
+
+/** The hosts whose link addresses answer for a VIP. */
+async function arpOwners(lab: Lab, vip: string): Promise<string> {
+  const macs = await arpHolders(lab.host("router"), "eth1", vip);
+  return macs
+    .map((mac) => ownerOf(lab, mac))
+    .sort()
+    .join(", ");
+}
+
+/** As whom a real server asks for its gateway while it answers clients of the VIP. */
+async function arpSenders(lab: Lab): Promise<string> {
+  const rs1 = lab.host("rs1");
+  const asked = await capture(rs1, `arp and ether src ${rs1.mac("eth0")}`, "eth0");
+  await rs1.sh("ip neigh flush dev eth0");
+  await fetchAnswers(lab.host("client"), `${vips.dr}:80`, { count: 2, timeoutSeconds: 3 });
+  await asked.waitFor(/who-has 10\.2\.0\.1 tell/);
+  const senders = (await asked.stop()).flatMap(({ line }) => /who-has 10\.2\.0\.1 tell ([\d.]+)/.exec(line)?.[1] ?? []);
+  return [...new Set(senders)].sort().join(", ");
+}
+
+/** Whether an echo request to the VIP, in a tunnel packet that bears the director's address, is answered. */
+async function strangersEcho(lab: Lab): Promise<string> {
+  const rs4 = lab.host("rs4");
+  const replies = await capture(rs4, "icmp", "eth0");
+  await lab.host("client").exec([stranger, director, "10.3.0.24", client, vips.tun, "icmp", "7777", "crafted"]);
+  // A plain ping goes the same way after it: with its answer, the crafted one has had its own.
+  await lab.host("client").sh("ping -c 1 -W 5 10.3.0.24");
+  await replies.waitFor(/10\.3\.0\.24 > 10\.1\.0\.10: ICMP echo reply/, 20_000);
+  const isCrafted = ({ line }: { line: string }) => line.includes("echo reply, id 7777,");
+  return (await replies.stop()).some(isCrafted) ? "answered" : "not answered";
+}
+
+/** Who answers at the DR service's VIP behind a firewall on the director that drops what its tracking calls invalid. */
+async function behindFirewall(lab: Lab): Promise<string> {
+  const dir1 = lab.host("dir1");
+  const rule = "INPUT -m conntrack --ctstate INVALID -j DROP";
+  await dir1.sh(rules(`-I ${rule}`));
+  try {
+    return await answering(lab, vips.dr);
+  } finally {
+    await dir1.sh(rules(`-D ${rule}`));
+  }
+}
+
+export const guards: readonly Guard[] = [
+  {
+    name: "arp-ignore",
+    prevents: "a DR real server answers ARP for the VIP and takes the director's traffic",
+    host: "rs1",
+    switchOff: "sysctl -qw net.ipv4.conf.all.arp_ignore=0 net.ipv4.conf.lo.arp_ignore=0",
+    observe: (lab) => arpOwners(lab, vips.dr),
+    wanted: "dir1",
+  },
+  {
+    name: "arp-announce",
+    prevents: "a DR real server asks for its gateway as the VIP, and the gateway learns the VIP at its link address",
+    host: "rs1",
+    switchOff: "sysctl -qw net.ipv4.conf.all.arp_announce=0 net.ipv4.conf.lo.arp_announce=0",
+    observe: arpSenders,
+    wanted: "10.2.0.21",
+  },
+  {
+    name: "vip-on-lo",
+    prevents: "a DR real server drops the packets that the director hands to it",
+    host: "rs1",
+    switchOff: `ip addr del ${vips.dr}/32 dev lo`,
+    observe: (lab) => answering(lab, vips.dr),
+    wanted: `rs1 saw ${client}, rs2 saw ${client}`,
+  },
+  {
+    name: "tunnel-address",
+    prevents: "a tunnel device without an address brings packets that a distribution's rp_filter drops",
+    host: "rs4",
+    switchOff: "ip addr flush dev trg-1",
+    observe: (lab) => answering(lab, vips.tun),
+    wanted: `rs3 saw ${client}, rs4 saw ${client}`,
+  },
+  {
+    name: "tunnel-filter",
+    prevents: "whoever forges the director's address reaches all of a Tunnel real server through its tunnel",
+    host: "rs4",
+    switchOff: rules("-t raw -F TRIGON-PREROUTING"),
+    observe: strangersEcho,
+    wanted: "not answered",
+  },
+  {
+    name: "ip-forward",
+    prevents: "replies of NAT real servers end at the director",
+    host: "dir1",
+    switchOff: "sysctl -qw net.ipv4.ip_forward=0",
+    observe: (lab) => answering(lab, vips.nat),
+    wanted: `rs5 saw ${client}, rs6 saw ${client}`,
+  },
+  {
+    name: "source-nat",
+    prevents: "full NAT real servers answer the client directly, from an address it never spoke to",
+    host: "dir1",
+    switchOff: rules("-t nat -F TRIGON-POSTROUTING"),
+    observe: (lab) => answering(lab, vips.fullnat),
+    wanted: `rs1 saw ${director}, rs2 saw ${director}`,
+  },
+  {
+    name: "ipvs-conntrack",
+    prevents: "IPVS keeps out of netfilter's tracking, and full NAT translates no source",
+    host: "dir1",
+    switchOff: "sysctl -qw net.ipv4.vs.conntrack=0",
+    observe: (lab) => answering(lab, vips.fullnat),
+    wanted: `rs1 saw ${director}, rs2 saw ${director}`,
+  },
+  {
+    name: "notrack",
+    prevents: "a stateful firewall on a full NAT director drops DR connections, of which it sees one direction only",
+    host: "dir1",
+    switchOff: rules("-t raw -F TRIGON-PREROUTING"),
+    observe: behindFirewall,
+    wanted: `rs1 saw ${client}, rs2 saw ${client}`,
+  },
+];
+
+/** The guard of a name; throws with all names when there is none. */
+export function guardNamed(name: string): Guard {
+  const guard = guards.find((one) => one.name === name);
+  if (!guard) throw new Error(`no guard ${name}; there are ${guards.map((one) => one.name).join(", ")}`);
+  return guard;
+}

@@ -1,0 +1,55 @@
+import type { Lab } from "@trigon/lab";
+import { applyPlan, fragmentsOf } from "../agent.ts";
+
+export const vips = { dr: "10.2.0.100", tun: "10.2.0.101", nat: "10.2.0.102", fullnat: "10.2.0.103" };
+
+const dr = fragmentsOf({
+  vip: vips.dr,
+  forwarding: "dr",
+  realServers: [
+    { host: "rs1", rip: "10.2.0.21" },
+    { host: "rs2", rip: "10.2.0.22" },
+  ],
+});
+const tun = fragmentsOf({
+  vip: vips.tun,
+  forwarding: "tun",
+  realServers: [
+    { host: "rs3", rip: "10.2.0.23" },
+    { host: "rs4", rip: "10.3.0.24" },
+  ],
+});
+const nat = fragmentsOf({
+  vip: vips.nat,
+  forwarding: "nat",
+  realServers: [
+    { host: "rs5", rip: "10.4.0.25", port: 8080 },
+    { host: "rs6", rip: "10.4.0.26", port: 8080 },
+  ],
+});
+const fullnat = fragmentsOf({
+  vip: vips.fullnat,
+  forwarding: "fullnat",
+  snatSource: "dip",
+  realServers: [
+    { host: "rs1", rip: "10.2.0.21" },
+    { host: "rs2", rip: "10.2.0.22" },
+  ],
+});
+// A director with full NAT tracks connections; DR and Tunnel must not be tracked there.
+const untracked = <T extends object>(service: T) => ({ ...service, notrack: true });
+
+/** What each node of the demo topology is to hold: one service of each forwarding. */
+const plans: Record<string, readonly unknown[]> = {
+  rs1: [dr.realServer("rs1")],
+  rs2: [dr.realServer("rs2")],
+  rs3: [tun.realServer("rs3")],
+  rs4: [tun.realServer("rs4")],
+  dir1: [untracked(dr.service), untracked(tun.service), nat.service, fullnat.service, dr.vip, tun.vip, nat.vip, fullnat.vip],
+};
+export const nodes = Object.keys(plans);
+
+/** Puts everything in place, and puts it right again where a guard was switched off. */
+export async function applyServices(lab: Lab, hosts: readonly string[] = nodes): Promise<void> {
+  for (const name of hosts) await applyPlan(lab.host(name), plans[name]!);
+}
