@@ -20,8 +20,10 @@ import type { PlanCache, PlanPosition, PlanStep } from "./state/plan-cache.ts";
 import { type Policy, policyRefusal } from "./state/policy.ts";
 import { guessedCostMs, type SweepTimes, slicesOf, sweepRounds } from "./sweep.ts";
 
-/** All in milliseconds, but for the sweep's rounds and shares. */
+/** All in milliseconds, but for rounds and shares. */
 export interface LoopTimes extends SweepTimes {
+  /** The share of the time that goes into reading rules where nobody says when they change: it starts a program each time. */
+  rulesShare: number;
   /** How often everything is read, to find what is foreign; stretched on nodes where that is slow. */
   auditMs: number;
   /** How long kernel events are gathered. */
@@ -34,11 +36,12 @@ export interface LoopTimes extends SweepTimes {
   heldElsewhereMs: number;
 }
 export const loopTimes: LoopTimes = {
-  sweepTickMs: 500,
+  sweepTickMs: 750,
   sweepRounds: 2,
   sweepQuickKeys: 1_500,
   sweepQuickShare: 0.4,
   sweepShare: 0.02,
+  rulesShare: 0.025,
   auditMs: 30_000,
   settleMs: 50,
   rulesSettleMs: 500,
@@ -86,6 +89,8 @@ interface Work {
   keys: Set<string>;
   /** A slice of the sweep is among the keys, and nothing else asked for them. */
   sweep: boolean;
+  /** Rules are among the keys because it was time to read them. */
+  rules: boolean;
 }
 const noWork = (): Work => ({
   advance: false,
@@ -95,6 +100,7 @@ const noWork = (): Work => ({
   health: new Set(),
   keys: new Set(),
   sweep: false,
+  rules: false,
 });
 const isIdle = (work: Work) =>
   !work.advance && !work.facts && !work.everything && work.fragments.size === 0 && work.health.size === 0 && work.keys.size === 0;
@@ -167,6 +173,7 @@ export class NodeLoop {
   #sweepCostMs: number | null = null;
   #polledSysctls: string[] = [];
   #nextAudit = 0;
+  #nextRules = 0;
 
   constructor(options: LoopOptions) {
     this.#kernel = options.kernel;
@@ -393,6 +400,7 @@ export class NodeLoop {
     for (const id of work.fragments) this.#work.fragments.add(id);
     for (const id of work.health) this.#work.health.add(id);
     for (const key of work.keys) this.#work.keys.add(key);
+    this.#work.rules ||= work.rules;
   }
 
   async #pass(work: Work): Promise<void> {
@@ -430,6 +438,7 @@ export class NodeLoop {
       const { user, system } = process.cpuUsage(cpu);
       this.#sweepCpuMs += (user + system) / 1000;
     }
+    if (work.rules) this.#nextRules = performance.now() + (performance.now() - began) / this.#times.rulesShare;
     if (work.everything) {
       this.#foreign = result.foreign;
       this.#nextAudit = performance.now() + Math.max(this.#times.auditMs, 100 * (performance.now() - began));
@@ -593,9 +602,13 @@ export class NodeLoop {
   #onRulesChanged(): void {
     this.#rulesSettling ??= setTimeout(() => {
       this.#rulesSettling = undefined;
-      for (const key of this.#desired.keys()) if (isRule(key)) this.#work.keys.add(key);
+      this.#addRules();
       this.#wake();
     }, this.#times.rulesSettleMs);
+  }
+
+  #addRules(): void {
+    for (const key of this.#desired.keys()) if (isRule(key)) this.#work.keys.add(key);
   }
 
   /** The slow beat: retries that are due, one slice of the sweep, interface settings (the kernel announces none of arp_*), housekeeping. */
@@ -612,6 +625,11 @@ export class NodeLoop {
       if (this.#slices.length === 0) this.#cutSlices();
       this.#work.sweep = this.#work.keys.size === 0;
       for (const key of [...(this.#slices.pop() ?? []), ...this.#polledSysctls]) this.#work.keys.add(key);
+      // An nft back end says when rules change; of a legacy one they must be read.
+      if (now >= this.#nextRules && this.#facts?.iptables === "legacy") {
+        this.#addRules();
+        this.#work.rules = true;
+      }
       this.#cache?.compact();
       this.#journal.compact(this.#ledger);
     }
@@ -624,9 +642,7 @@ export class NodeLoop {
     this.#sweepCpuMs = 0;
     const keys = [...this.#desired.keys()];
     this.#polledSysctls = keys.filter((key) => key.startsWith("sysctl "));
-    // An nft back end says when rules change; of a legacy one they must be read.
-    const areRulesAnnounced = this.#facts?.iptables === "nft";
-    const rest = keys.filter((key) => !key.startsWith("sysctl ") && !(areRulesAnnounced && isRule(key)));
+    const rest = keys.filter((key) => !key.startsWith("sysctl ") && !isRule(key));
     this.#rounds = sweepRounds(rest.length, this.#sweepCostMs ?? guessedCostMs(rest.length), this.#times);
     this.#slices = slicesOf(rest, this.#rounds);
   }

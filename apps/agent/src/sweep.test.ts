@@ -13,13 +13,10 @@ test("a small table is swept quickly; a large or dear one takes as long as its s
   expect(sweepRounds(1_501, 20, times)).toBe(2);
 });
 
-test("slices hold every key once, in order, and all rules together", () => {
-  const keys = ["a 1", "a 2", "filterRule x", "a 3", "filterRule y", "a 4", "a 5"];
-  const slices = slicesOf(keys, 2);
-  expect(slices).toEqual([
+test("slices hold every key once, in order", () => {
+  expect(slicesOf(["a 1", "a 2", "a 3", "a 4", "a 5"], 2)).toEqual([
     ["a 1", "a 2", "a 3"],
-    ["a 4", "a 5", "filterRule x", "filterRule y"],
+    ["a 4", "a 5"],
   ]);
-  expect(slicesOf([], 2)).toEqual([[]]);
-  expect(slicesOf(["filterRule x"], 2)).toEqual([["filterRule x"]]);
+  expect(slicesOf([], 2)).toEqual([]);
 });

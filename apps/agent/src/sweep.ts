@@ -23,16 +23,10 @@ export function guessedCostMs(keys: number): number {
   return 0.02 * keys;
 }
 
-/**
- * Cuts keys into at most this many contiguous slices, since a service and its destinations follow one another and are read together. Packet
- * filter rules are read all at once in any case, so they are a part of one slice.
- */
+/** Cuts keys into at most this many contiguous slices, since a service and its destinations follow one another and are read together. */
 export function slicesOf(keys: readonly string[], rounds: number): string[][] {
-  const rules = keys.filter((key) => key.startsWith("filterRule "));
-  const rest = keys.filter((key) => !key.startsWith("filterRule "));
-  const size = Math.max(1, Math.ceil(rest.length / rounds));
+  const size = Math.max(1, Math.ceil(keys.length / rounds));
   const slices: string[][] = [];
-  for (let start = 0; start < rest.length; start += size) slices.push(rest.slice(start, start + size));
-  const last = slices.pop() ?? [];
-  return [...slices, [...last, ...rules]];
+  for (let start = 0; start < keys.length; start += size) slices.push(keys.slice(start, start + size));
+  return slices;
 }

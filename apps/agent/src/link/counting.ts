@@ -10,7 +10,7 @@ import type { Run } from "./reporter.ts";
 
 const everyMs = 2_000;
 
-/** Sends counters every two seconds, or less often where reading them takes long: at most a twentieth of the time goes into it. */
+/** Sends counters every two seconds, or less often where reading them takes long: at most a fortieth of the time goes into it. */
 export async function sendCounters(options: {
   kernel: Kernel;
   loop: NodeLoop;
@@ -38,6 +38,6 @@ export async function sendCounters(options: {
       trouble = reason;
     }
     const took = performance.now() - began;
-    await sleep(Math.max(everyMs - took, 20 * took), undefined, { signal }).catch(() => undefined);
+    await sleep(Math.max(everyMs - took, 40 * took), undefined, { signal }).catch(() => undefined);
   }
 }
