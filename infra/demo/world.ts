@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { Lab, management, until } from "@trigon/lab";
+import { isAnswering, Lab, management, stateFolder, until } from "@trigon/lab";
 import type { EnrollmentTokenCreated, NodeRole, NodeView, VirtualServiceInput, VirtualServiceView } from "@trigon/model";
 import type { z } from "zod";
 import { type Appliance, freePort, root, startAppliance } from "../appliance.mjs";
@@ -28,6 +28,10 @@ export interface World {
 
 /** Starts appliance and lab side by side. Everything it started is gone after `stop`, or when this process dies. */
 export async function startWorld({ name, port, web = true, onStep = () => {} }: WorldOptions): Promise<World> {
+  if (await isAnswering(stateFolder(name)))
+    throw new Error(
+      `“${name}” runs already: end it with Ctrl-C where it was started, or with npm run lab -- down --name ${name}`,
+    );
   const dataDir = join(root, ".trigon", name);
   rmSync(dataDir, { recursive: true, force: true });
   const consolePort = port ?? (await freePort());

@@ -3,7 +3,7 @@ export { DialError } from "./dial.ts";
 export type { EngineName } from "./engines/engine.ts";
 export { pickEngine } from "./engines/pick.ts";
 export { type ExecExit, type ExecOptions, type ExecResult, LabProcess, type SpawnOptions } from "./exec.ts";
-export { type Forward, type ForwardTarget, Lab, type LabOptions } from "./lab.ts";
+export { type Forward, type ForwardTarget, isAnswering, Lab, type LabOptions } from "./lab.ts";
 export { LabCommandError, LabHost } from "./lab-host.ts";
 export { stateFolder, toolsFolder, topologyFile } from "./paths.ts";
 export { differences, type Snapshot, snapshot } from "./snapshot.ts";
