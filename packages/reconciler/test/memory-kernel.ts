@@ -115,5 +115,9 @@ export class MemoryKernel implements Kernel {
   async counters(): Promise<KernelCounters> {
     return { services: new Map(), destinations: new Map(), rules: new Map() };
   }
+  async connections(): Promise<[]> {
+    return [];
+  }
+
   async close(): Promise<void> {}
 }

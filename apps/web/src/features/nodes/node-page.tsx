@@ -306,7 +306,7 @@ function Events({ node }: { node: NodeDetailView }) {
                 <Moment at={event.at} />
               </span>
               <span className="min-w-32 font-medium">{say("agentEvent", event.kind, event.kind)}</span>
-              <span className="min-w-0 flex-1 break-words text-soft">{event.message}</span>
+              <span className="min-w-0 basis-full break-words text-soft sm:flex-1 sm:basis-0">{event.message}</span>
             </li>
           ))}
         </ul>
