@@ -118,6 +118,19 @@ async function kernels() {
   );
 }
 
+/** What the nodes hold once nothing is left of services that were deleted before: on `lo`, these VIPs only. */
+async function settledKernels(...vips: string[]) {
+  const isOurs = (line: string) => vips.some((vip) => line === `lo ${vip}/32`);
+  return until(
+    `nothing but ${vips} on lo`,
+    async () => {
+      const now = await kernels();
+      return now.every(({ addresses }) => (addresses.match(/^lo 10\..*$/gm) ?? []).every(isOurs)) ? now : undefined;
+    },
+    { deadlineMs: 60_000, everyMs: 200 },
+  );
+}
+
 /** The agent's own journal of a host, read without starting a program there. */
 const journal = async (name: string) =>
   `${await world.lab.host(name).readFile("/run/units/trigon-agent.service.log")}`.split("\n");
@@ -171,7 +184,7 @@ test("two controllers on one database: a change by way of one is carried out by 
 test("a controller that starts on an empty database makes no agent remove anything", async () => {
   const { api } = world;
   await createService(api, dr("survives-empty", "10.2.0.121", "10.2.0.21", "10.2.0.22"));
-  const before = await kernels();
+  const before = await settledKernels("10.2.0.121");
   expect(before[0]!.ipvs).toContain("-A -t 10.2.0.121:80");
   const { agentPort } = await anotherController(await makeDatabase("trigon_empty"));
   const back = await leadAgentsTo(agentPort);
@@ -201,7 +214,7 @@ test("a controller on an older database removes nothing and only observes, until
       deadlineMs: 60_000,
     },
   );
-  const before = await kernels();
+  const before = await settledKernels("10.2.0.122", "10.2.0.123");
   expect(before[0]!.ipvs).toContain("-A -t 10.2.0.123:80");
 
   const restored = await anotherController(older, sharedSecret());
