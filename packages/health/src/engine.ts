@@ -1,4 +1,4 @@
-import type { ActiveCheck, PlannedHealth, RealServerHealth, ServiceHealth } from "@trigon/model";
+import { type ActiveCheck, type PlannedHealth, type RealServerHealth, type ServiceHealth, verdictIn } from "@trigon/model";
 import { Agenda, type Clock } from "./agenda.ts";
 import { type EndpointState, isChanging, newEndpoint, step } from "./machine.ts";
 import type { Probe, ProbeResult, Target } from "./probe.ts";
@@ -117,7 +117,7 @@ export class HealthEngine {
     const realServers = service.keys.map((key, index): RealServerHealth => {
       const { realServerId } = service.members[index]!;
       const { verdict, since, reason, message, latencyMs } = this.#endpoints.get(key)!.state;
-      const isOut = service.result.mode === "sorry" || (service.result.mode === "normal" && service.result.out.has(realServerId));
+      const isOut = verdictIn(service.result, realServerId) === "down";
       return { realServerId, verdict, isOut, reason, message, latencyMs, since: new Date(since).toISOString() };
     });
     return { mode: service.result.mode, realServers };

@@ -43,7 +43,7 @@ export class HealthChecks implements LoopHealth {
   readonly #engine: HealthEngine;
   readonly #names = new Map<string, string>();
   readonly #news = new Set<string>();
-  /** As last told: fragment → mode, and fragment and real server → verdict. */
+  /** As last told, by fragment. */
   readonly #modes = new Map<string, HealthMode>();
   #saving: NodeJS.Timeout | undefined;
 

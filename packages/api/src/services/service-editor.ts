@@ -10,30 +10,21 @@ import type { Revision, VirtualServicePatch } from "../shapes.ts";
 
 /** Edits of one service inside a draft: each checks, changes the draft, and leaves a change and an audit event. */
 export interface ServiceEditor {
+  /** Makes it, or brings a deleted one back under its own id. */
   create(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void>;
   /** Replaces the spec, or leaves everything alone when it is the same. `former`: ids of real servers that it had before and may have again. */
   put(draft: Draft, service: StoredService, input: VirtualServiceSpec, former?: readonly string[]): Promise<boolean>;
   /** Deletes it; one that is deleted already is no error. */
   remove(draft: Draft, id: string, revision: Revision): Promise<void>;
-  /** Brings a deleted service back under its own id. */
-  restore(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void>;
 }
 
 export function serviceEditor(controllerAddresses: () => readonly string[]): ServiceEditor {
-  async function restore(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void> {
+  async function create(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void> {
     const old = draft.state.services.get(id) ?? null;
     const spec = checked(draft.state, input, old, controllerAddresses());
     const { now } = draft;
     const [revision, createdAt, gates] = [(old?.revision ?? 0) + 1, old?.createdAt ?? now, old?.gates ?? []];
     draft.putService({ id, spec, revision, createdAt, updatedAt: now, deletedAt: null, gates });
-    draft.change({ action: "created", objectKind: "virtualService", objectId: id, objectName: spec.name, after: spec });
-    draft.audit("virtualService.created", id, { name: spec.name });
-  }
-
-  async function create(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void> {
-    const spec = checked(draft.state, input, null, controllerAddresses());
-    const { now } = draft;
-    draft.putService({ id, spec, revision: 1, createdAt: now, updatedAt: now, deletedAt: null, gates: [] });
     draft.change({ action: "created", objectKind: "virtualService", objectId: id, objectName: spec.name, after: spec });
     draft.audit("virtualService.created", id, { name: spec.name });
   }
@@ -64,7 +55,7 @@ export function serviceEditor(controllerAddresses: () => readonly string[]): Ser
     draft.audit("virtualService.deleted", id, { name: spec.name });
   }
 
-  return { create, put, remove, restore };
+  return { create, put, remove };
 }
 
 export function patched(spec: StoredSpec, patch: VirtualServicePatch): VirtualServiceSpec {

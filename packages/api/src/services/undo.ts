@@ -46,7 +46,7 @@ export function undo(draft: Draft, change: UndoableChange, services: ServiceEdit
     case "virtualService":
       if (action === "created") return services.remove(draft, id, "*");
       if (action === "updated") return putBack(draft, id, VirtualServiceSpec.parse(before), services);
-      return services.restore(draft, id, VirtualServiceSpec.parse(before));
+      return services.create(draft, id, VirtualServiceSpec.parse(before));
     case "directorGroup":
       if (action === "created") return deleteGroup(draft, id);
       if (action === "updated") return putGroupSpec(draft, draft.state.group(id), DirectorGroupSpec.parse(before));
@@ -62,28 +62,14 @@ async function putBack(draft: Draft, id: string, spec: VirtualServiceSpec, servi
 }
 
 function checkUntouched(state: FleetState, change: UndoableChange): void {
-  const { objectId: id, action, after, before } = change;
+  const { objectId: id, after, before } = change;
   switch (change.objectKind) {
-    case "virtualService": {
-      const service = state.services.get(id);
-      const live = service && service.deletedAt === null ? service : undefined;
-      if (action === "deleted") {
-        if (live) throw changedSince(change, live.revision);
-      } else if (!live || canonicalJson(live.spec) !== canonicalJson(parsed(VirtualServiceSpec, after))) {
-        throw changedSince(change, service?.revision);
-      }
+    case "virtualService":
+      checkSpec(change, state.services.get(id), ({ spec }) => spec, VirtualServiceSpec);
       return;
-    }
-    case "directorGroup": {
-      const group = state.groups.get(id);
-      const live = group && group.deletedAt === null ? group : undefined;
-      if (action === "deleted") {
-        if (live) throw changedSince(change, live.revision);
-      } else if (!live || canonicalJson(specOfGroup(live)) !== canonicalJson(parsed(DirectorGroupSpec, after))) {
-        throw changedSince(change, group?.revision);
-      }
+    case "directorGroup":
+      checkSpec(change, state.groups.get(id), specOfGroup, DirectorGroupSpec);
       return;
-    }
     case "node": {
       const [was, is] = [NodeName.safeParse(before), NodeName.safeParse(after)];
       if (!was.success || !is.success) break;
@@ -93,6 +79,21 @@ function checkUntouched(state: FleetState, change: UndoableChange): void {
     }
   }
   throw new DomainError("change.irreversible", `There is no way back from this change of ${change.objectName}.`);
+}
+
+/** Whether what has a spec still is as the change left it: gone, or of that very spec. */
+function checkSpec<T extends { revision: number; deletedAt: Date | null }>(
+  change: UndoableChange,
+  object: T | undefined,
+  specOf: (object: T) => unknown,
+  schema: z.ZodType,
+): void {
+  const live = object?.deletedAt === null ? object : undefined;
+  const isAsLeft =
+    change.action === "deleted"
+      ? !live
+      : live !== undefined && canonicalJson(specOf(live)) === canonicalJson(parsed(schema, change.after));
+  if (!isAsLeft) throw changedSince(change, object?.revision);
 }
 
 function changedSince({ objectName }: UndoableChange, revision: number | undefined): DomainError {
