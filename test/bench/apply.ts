@@ -6,7 +6,7 @@ import { Lab, stateFolder } from "@trigon/lab";
 import { encodeBatch } from "@trigon/netlink";
 import { report } from "./report.ts";
 import { shown, spread } from "./statistics.ts";
-import { ipvsadmRules, keepalivedConf, operations, plan, vipOf } from "./table-of-rules.ts";
+import { ipvsadmRules, keepalivedConf, operations, plan, rulesOf, vipOf } from "./table-of-rules.ts";
 
 const runsAt = process.argv.indexOf("--runs");
 const runs = runsAt < 0 ? 5 : Number(process.argv[runsAt + 1]);
@@ -93,8 +93,7 @@ try {
       await place.remove();
       if (code !== 0) throw new Error(`${name} ended with ${code}: ${stderr}${stdout}`);
       const run = JSON.parse(stdout.trim().split("\n").at(-1) ?? "") as Run;
-      const rules = name === "trigonFew" ? few : many;
-      const expected = rules.services * (1 + rules.destinations) + (name === "reload" ? 1 : 0);
+      const expected = rulesOf(name === "trigonFew" ? few : many) + (name === "reload" ? 1 : 0);
       if (run.rules !== expected) throw new Error(`${name} left ${run.rules} rules in the kernel, not ${expected}`);
       results[name].push(run);
       console.log(

@@ -4,6 +4,8 @@ import type { IpvsOperation } from "@trigon/netlink";
 export interface Rules {
   services: number;
   destinations: number;
+  /** So many services, the first, have one real server more; left out: none. */
+  larger?: number;
 }
 
 export const vipOf = (service: number) => `10.100.${service >> 8}.${service & 255}`;
@@ -12,6 +14,10 @@ export const ripOf = (service: number, destination: number) => {
   return `10.${110 + (number >> 16)}.${(number >> 8) & 255}.${number & 255}`;
 };
 const each = (count: number) => Array.from({ length: count }, (_, index) => index);
+/** How many real servers a service has. */
+export const destinationsOf = ({ destinations, larger = 0 }: Rules, service: number) => destinations + (service < larger ? 1 : 0);
+/** How many services and destinations the kernel then holds. */
+export const rulesOf = ({ services, destinations, larger = 0 }: Rules) => services * (1 + destinations) + larger;
 
 /** For `ipvsadm -R`. */
 export function ipvsadmRules({ services, destinations }: Rules): string {
@@ -25,10 +31,10 @@ export function ipvsadmRules({ services, destinations }: Rules): string {
 }
 
 /** For keepalived, without checkers: real servers are up from the start. `extra` real servers more in the last service. */
-export function keepalivedConf({ services, destinations }: Rules, extra = 0): string {
-  return each(services)
+export function keepalivedConf(rules: Rules, extra = 0): string {
+  return each(rules.services)
     .map((service) => {
-      const count = destinations + (service === services - 1 ? extra : 0);
+      const count = destinationsOf(rules, service) + (service === rules.services - 1 ? extra : 0);
       const real = each(count).map((destination) => `  real_server ${ripOf(service, destination)} 80 {\n    weight 1\n  }\n`);
       return `virtual_server ${vipOf(service)} 80 {\n  lvs_sched wlc\n  lvs_method DR\n  protocol TCP\n${real.join("")}}\n`;
     })
@@ -36,7 +42,8 @@ export function keepalivedConf({ services, destinations }: Rules, extra = 0): st
 }
 
 /** For the agent: the same as one plan, or (from `since`) the change that gives the last service `extra` real servers more. */
-export function plan({ services, destinations }: Rules, { generation = 1, extra = 0, since = null as number | null } = {}) {
+export function plan(rules: Rules, { generation = 1, extra = 0, since = null as number | null } = {}) {
+  const { services } = rules;
   const fragment = (service: number) => ({
     id: `ds:vs_bench${service}`,
     hash: `${service}-${service === services - 1 ? extra : 0}`,
@@ -54,7 +61,7 @@ export function plan({ services, destinations }: Rules, { generation = 1, extra 
     encapsulation: "ipip",
     snatSource: "vip",
     notrack: false,
-    destinations: each(destinations + (service === services - 1 ? extra : 0)).map((destination) => ({
+    destinations: each(destinationsOf(rules, service) + (service === services - 1 ? extra : 0)).map((destination) => ({
       realServerId: `rs_bench${service}x${destination}`,
       rip: ripOf(service, destination),
       port: 80,

@@ -71,6 +71,8 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       return applyResult(acceptance, loop);
     },
     doctor: () => doctor.look(),
+    // What `status` says too, without the table: that of a large node is work in itself.
+    sweep: async () => ({ sweepBoundMs: loop.sweepBoundMs }),
   });
   if (identity) {
     // First what is cached: a controller that is slow to answer holds nothing up, and the first report says what stands.

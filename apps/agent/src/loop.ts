@@ -24,8 +24,9 @@ import { guessedCostMs, type SweepTimes, slicesOf, sweepRounds } from "./sweep.t
 export interface LoopTimes extends SweepTimes {
   /** The share of the time that goes into reading rules where nobody says when they change: it starts a program each time. */
   rulesShare: number;
-  /** How often everything is read, to find what is foreign; stretched on nodes where that is slow. */
+  /** How often everything is read, to find what is foreign; stretched on nodes where that is slow, so that it takes at most `auditShare` of a core. */
   auditMs: number;
+  auditShare: number;
   /** How long kernel events are gathered. */
   settleMs: number;
   /** The same for packet filter rules. */
@@ -40,9 +41,10 @@ export const loopTimes: LoopTimes = {
   sweepRounds: 2,
   sweepQuickKeys: 1_500,
   sweepQuickShare: 0.4,
-  sweepShare: 0.02,
+  sweepShare: 0.012,
   rulesShare: 0.025,
   auditMs: 30_000,
+  auditShare: 0.004,
   settleMs: 50,
   rulesSettleMs: 500,
   retryFirstMs: 1_000,
@@ -434,14 +436,15 @@ export class NodeLoop {
       },
     });
     this.#passes++;
-    if (work.sweep && !work.everything && work.fragments.size === 0 && result.steps.length === 0) {
-      const { user, system } = process.cpuUsage(cpu);
-      this.#sweepCpuMs += (user + system) / 1000;
-    }
+    const { user, system } = process.cpuUsage(cpu);
+    const cpuMs = (user + system) / 1000;
+    if (work.sweep && !work.everything && work.fragments.size === 0 && result.steps.length === 0) this.#sweepCpuMs += cpuMs;
     if (work.rules) this.#nextRules = performance.now() + (performance.now() - began) / this.#times.rulesShare;
     if (work.everything) {
       this.#foreign = result.foreign;
-      this.#nextAudit = performance.now() + Math.max(this.#times.auditMs, 100 * (performance.now() - began));
+      const { auditMs, auditShare } = this.#times;
+      const ownWork = work.fragments.size === 0 && result.steps.length === 0 ? cpuMs : 0;
+      this.#nextAudit = performance.now() + Math.max(auditMs, 100 * (performance.now() - began), ownWork / auditShare);
       this.#tableVersion++;
     }
     this.#learn(result, foundAt);

@@ -31,6 +31,9 @@ type IpvsResource = IpvsServiceResource | IpvsDestinationResource;
 /** Up to here one question per service is cheaper than a dump of a table whose size is unknown. */
 const ASKED_ONE_BY_ONE = 32;
 
+/** In the time of one question a dump brings about so many services. */
+const DUMPED_MEANWHILE = 8;
+
 /** From here on it is worth to ask whether there is anything at all before the keys are taken apart. */
 const MANY_KEYS = 2_000;
 
@@ -38,6 +41,8 @@ const MANY_KEYS = 2_000;
 export class IpvsAdapter implements Adapter<IpvsKind> {
   readonly kinds = ["ipvsService", "ipvsDestination"] as const;
   readonly #open: () => Promise<IpvsClient | undefined>;
+  /** How many services the last dump brought. */
+  #lastDumped = 0;
 
   /** `open` answers undefined while the kernel has no IPVS loaded: the table is then empty. */
   constructor(open: () => Promise<IpvsClient | undefined>) {
@@ -63,7 +68,8 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     }
     const found: IpvsResource[] = [];
     let wanted: Set<string> | undefined; // made when there is something to look up in it
-    const present = dumped ?? (asked.size > ASKED_ONE_BY_ONE ? await this.#services(client) : undefined);
+    const oneByOne = Math.max(ASKED_ONE_BY_ONE, this.#lastDumped / DUMPED_MEANWHILE);
+    const present = dumped ?? (asked.size > oneByOne ? await this.#services(client) : undefined);
     for (const [key, { service, destinations }] of asked) {
       const id = serviceIdOfKey(key);
       if (!id || (present && !present.has(key))) continue;
@@ -73,7 +79,7 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
         found.push(resource);
       }
       if (!destinations) continue;
-      for (const { destination } of await client.listDestinations(id)) {
+      for (const destination of await client.listBareDestinations(id)) {
         const resource = destinationResource(key, destination);
         wanted ??= new Set(keys);
         if (wanted.has(resource.key)) found.push(resource);
@@ -88,7 +94,7 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     const found: IpvsResource[] = [];
     for (const [key, service] of await this.#services(client)) {
       found.push(service);
-      for (const { destination } of await client.listDestinations(serviceIdOf(service)))
+      for (const destination of await client.listBareDestinations(serviceIdOf(service)))
         found.push(destinationResource(key, destination));
     }
     return found;
@@ -142,7 +148,9 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
   }
 
   async #services(client: IpvsClient): Promise<Map<string, IpvsServiceResource>> {
-    const resources = (await client.listServices()).flatMap(({ service }) => serviceResource(service) ?? []);
+    const services = await client.listBareServices();
+    this.#lastDumped = services.length;
+    const resources = services.flatMap((service) => serviceResource(service) ?? []);
     return new Map(resources.map((resource) => [resource.key, resource]));
   }
 

@@ -294,6 +294,12 @@ export class IpvsClient {
     return parts.map((part) => observedService(decode(part).service));
   }
 
+  /** The same without counters, which are most of the work. */
+  async listBareServices(): Promise<IpvsService[]> {
+    const parts = await this.#dump(ipvsCommand.getService, {}, "list services");
+    return parts.map((part) => serviceFromWire(decode(part).service));
+  }
+
   /** One service, or undefined when there is none. */
   async getService(id: IpvsServiceId): Promise<ObservedService | undefined> {
     const what = `getService ${describeService(id)}`;
@@ -311,6 +317,13 @@ export class IpvsClient {
     const command = { service: serviceIdToWire(service) };
     const parts = await this.#dump(ipvsCommand.getDestination, command, `list destinations of ${describeService(service)}`);
     return parts.map((part) => observedDestination(decode(part).destination, service.family));
+  }
+
+  /** The same without counters, which are most of the work. */
+  async listBareDestinations(service: IpvsServiceId): Promise<IpvsDestination[]> {
+    const command = { service: serviceIdToWire(service) };
+    const parts = await this.#dump(ipvsCommand.getDestination, command, `list destinations of ${describeService(service)}`);
+    return parts.map((part) => destinationFromWire(decode(part).destination, service.family));
   }
 
   newService(service: IpvsService): Promise<void> {
