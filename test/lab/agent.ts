@@ -69,6 +69,7 @@ export async function agentStatus(host: LabHost): Promise<AgentStatus | undefine
 
 interface AgentStatus {
   running: boolean;
+  hold: object | null;
   position: { generation: number } | null;
   fragments: { id: string; state: string }[];
 }

@@ -13,6 +13,7 @@ import { sendCounters } from "./link/counting.ts";
 import { Reporter, type Run } from "./link/reporter.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { openNode, openPolicy } from "./node.ts";
+import { PathProofs } from "./path/proofs.ts";
 import type { AgentPaths } from "./paths.ts";
 import { rehearse } from "./rehearse.ts";
 import { type Identity, readIdentity } from "./state/identity.ts";
@@ -61,6 +62,9 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   });
   doctor.start();
 
+  const proofs = new PathProofs({ loop, log, signal });
+  void proofs.run();
+
   const identity = openIdentity(paths, log);
   let link: ControllerLink | undefined;
   const control = await serveControl(paths.socket, {
@@ -71,6 +75,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       return applyResult(acceptance, loop);
     },
     doctor: () => doctor.look(),
+    paths: async () => proofs.say((await kernel.counters()).rules),
     // What `status` says too, without the table: that of a large node is work in itself.
     sweep: async () => ({ sweepBoundMs: loop.sweepBoundMs }),
   });
@@ -98,7 +103,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
     reporter = new Reporter({ loop, health, doctor, link: current, run, fleetId, log });
     current.start();
     reporter.changed();
-    void sendCounters({ kernel, loop, drains, link: current, run, log, signal });
+    void sendCounters({ kernel, loop, drains, proofs, link: current, run, log, signal });
   } else log.info("This node is not enrolled: it keeps what was applied by hand");
 
   const onReload = () => {

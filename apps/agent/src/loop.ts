@@ -111,6 +111,7 @@ const isIdle = (work: Work) =>
 const templateSetting = "sysctl net/ipv4/vs/expire_quiescent_template";
 const mostEvents = 200;
 const isRule = (key: string) => key.startsWith("filterRule ");
+const isPathRule = (key: string) => isRule(key) && / path-(mark|sent|returned:|forged:)/.test(key);
 
 const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
   a.fleetId === b.fleetId && a.epoch === b.epoch && a.generation === b.generation && a.nodeId === b.nodeId;
@@ -412,7 +413,7 @@ export class NodeLoop {
     const touched: Iterable<string>[] = [work.keys];
     for (const id of work.fragments) {
       const keys = this.#resolve(id, work);
-      if (keys) touched.push(keys);
+      if (keys) touched.push(this.#worthALook(keys));
     }
     for (const id of work.health) {
       const keys = work.fragments.has(id) ? undefined : this.#resolve(id, work);
@@ -463,6 +464,14 @@ export class NodeLoop {
       });
     }
     this.#onChange();
+  }
+
+  /** Every service shares the rules of path probes, and reading rules starts a program: those that stand are left to the sweep. */
+  *#worthALook(keys: Iterable<string>): Generator<string> {
+    for (const key of keys) {
+      const wanted = isPathRule(key) ? this.#desired.get(key) : undefined;
+      if (!wanted || this.#outcomes.verified.get(key) !== wanted) yield key;
+    }
   }
 
   /**

@@ -1,6 +1,8 @@
 import type { Database, Prisma } from "@trigon/db";
-import type { AgentCounters, Counters, ServiceCountersView } from "@trigon/model";
+import type { AgentCounters, Counters, PathView, ServiceCountersView } from "@trigon/model";
+import type { StoredService } from "./fleet-rows.ts";
 import type { FleetState } from "./fleet-state.ts";
+import { pathViews } from "./path-views.ts";
 
 interface Sample {
   counters: AgentCounters;
@@ -91,8 +93,23 @@ export class CounterStore {
     return [...wanted].flatMap((serviceId) => {
       const service = state.services.get(serviceId);
       if (!service || service.deletedAt) return [];
-      return [this.#view(serviceId, service.spec.realServers, samples.get(serviceId) ?? emptyParts(), nodeOf)];
+      const view = this.#view(serviceId, service.spec.realServers, samples.get(serviceId) ?? emptyParts(), nodeOf);
+      const paths = new Map(this.paths(state, service, nodeOf).map((path) => [path.realServerId, path]));
+      return [{ ...view, realServers: view.realServers.map((one) => ({ ...one, path: paths.get(one.realServerId)! })) }];
     });
+  }
+
+  /** The verdicts on the real paths of a service. */
+  paths(
+    state: FleetState,
+    service: StoredService,
+    nodeOf: (realServer: { rip: string; nodeId: string | null }) => string | undefined,
+  ): PathView[] {
+    const heard = (nodeId: string) => {
+      const latest = this.#pairs.get(nodeId)?.latest;
+      return latest && this.#options.now() - latest.at <= staleMs ? latest : undefined;
+    };
+    return pathViews({ state, service, heard, nodeOf });
   }
 
   #samplesByService(): Map<string, Parts> {
@@ -131,7 +148,7 @@ export class CounterStore {
     realServers: readonly { id: string; rip: string; nodeId: string | null }[],
     { director, replies, drains }: Parts,
     nodeOf: (realServer: { rip: string; nodeId: string | null }) => string | undefined,
-  ): ServiceCountersView {
+  ): ServiceFigures {
     const owners = realServers.map((server) => nodeOf(server));
     return {
       serviceId,
@@ -163,6 +180,11 @@ export class CounterStore {
     };
   }
 }
+
+/** A view but for its paths. */
+type ServiceFigures = Omit<ServiceCountersView, "realServers"> & {
+  realServers: Omit<ServiceCountersView["realServers"][number], "path">[];
+};
 
 interface Parts {
   director: {

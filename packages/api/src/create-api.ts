@@ -180,6 +180,12 @@ export async function createApi(options: ApiOptions): Promise<Api> {
           await counterStore.look();
           return counterStore.views(state, serviceIds, ({ rip, nodeId }) => nodeId ?? state.index.realServerAt(rip)?.id);
         },
+        async paths(serviceId) {
+          const state = await store.refresh();
+          await counterStore.look();
+          const nodeOf = ({ rip, nodeId }: { rip: string; nodeId: string | null }) => nodeId ?? state.index.realServerAt(rip)?.id;
+          return counterStore.paths(state, state.service(serviceId), nodeOf);
+        },
       },
       watch: (kind, after, signal) => watchers.watch(kind, after, signal),
     },

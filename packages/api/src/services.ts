@@ -16,6 +16,7 @@ import type {
   NodeDetailView,
   NodeView,
   OverviewView,
+  PathView,
   ServiceCountersView,
   ServiceRow,
   VirtualServiceSpec,
@@ -107,7 +108,11 @@ export interface Services {
   };
   fleet: { get(): Promise<FleetView>; confirmRestore(call: Call, options: { allowMassRemoval: boolean }): Promise<FleetView> };
   overview: { get(): Promise<OverviewView> };
-  counters: { read(serviceIds: readonly string[] | undefined): Promise<ServiceCountersView[]> };
+  counters: {
+    read(serviceIds: readonly string[] | undefined): Promise<ServiceCountersView[]>;
+    /** The verdict on the real path to each real server of a service. */
+    paths(serviceId: string): Promise<PathView[]>;
+  };
   /** Invalidations of one kind of object, from `after` on; ends with the signal. */
   watch(kind: WatchKind, after: number | undefined, signal: AbortSignal): AsyncIterable<Invalidation>;
 }

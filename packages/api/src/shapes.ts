@@ -15,6 +15,7 @@ import {
   LintFinding,
   Name,
   NodeView,
+  PathView,
   RealServerSpec,
   Scope,
   ServiceCountersView,
@@ -154,6 +155,7 @@ export const Pages = {
   auditEvents: page(AuditEventView),
   gates: z.object({ data: z.array(GateView.extend({ serviceId: z.string() })) }),
   counters: z.object({ data: z.array(ServiceCountersView) }),
+  paths: z.object({ data: z.array(PathView) }),
 };
 
 export { ApiTokenCreated, EnrollmentTokenCreated, RealServerSpec };

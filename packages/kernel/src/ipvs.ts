@@ -3,6 +3,7 @@ import {
   type IpvsServiceFlag,
   type IpvsServiceResource,
   type Protocol,
+  pathProbe,
   protocolNumber,
   resourceKey,
   serviceKeyOf,
@@ -33,6 +34,8 @@ const ASKED_ONE_BY_ONE = 32;
 
 /** In the time of one question a dump brings about so many services. */
 const DUMPED_MEANWHILE = 8;
+
+const probeServiceKey = resourceKey.ipvsService("fwmark", "0.0.0.0", pathProbe.mark);
 
 /** From here on it is worth to ask whether there is anything at all before the keys are taken apart. */
 const MANY_KEYS = 2_000;
@@ -94,6 +97,7 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     const found: IpvsResource[] = [];
     for (const [key, service] of await this.#services(client)) {
       found.push(service);
+      if (key === probeServiceKey) continue; // its destination comes and goes with each probe
       for (const destination of await client.listBareDestinations(serviceIdOf(service)))
         found.push(destinationResource(key, destination));
     }
@@ -206,12 +210,14 @@ function operationOf(action: ActionOn<IpvsKind>): IpvsOperation {
 const protocolNames = new Map(Object.entries(protocolNumber).map(([name, number]) => [number as number, name as Protocol]));
 
 function serviceIdOf({ protocol, address, port }: Pick<IpvsServiceResource, "protocol" | "address" | "port">): IpvsServiceId {
+  if (protocol === "fwmark") return { family: familyOf(address), fwmark: port };
   return { family: familyOf(address), protocol: protocolNumber[protocol], address, port };
 }
 
 /** Undefined for a key that names no service. */
 function serviceIdOfKey(key: string): IpvsServiceId | undefined {
   const [, protocol = "", address = "", port = ""] = key.split(" ");
+  if (protocol === "fwmark") return { family: familyOf(address), fwmark: Number(port) };
   const number = (protocolNumber as Record<string, number>)[protocol];
   return number === undefined ? undefined : { family: familyOf(address), protocol: number, address, port: Number(port) };
 }
@@ -240,12 +246,20 @@ function serviceOf(resource: IpvsServiceResource): IpvsService {
   };
 }
 
-/** Undefined for services that no resource can name: those of a firewall mark, or of another protocol. */
-function serviceResource(service: IpvsService): IpvsServiceResource | undefined {
-  if (service.fwmark !== undefined) return undefined;
+/** What names a service in resources; undefined for another protocol. */
+function nameOf(service: IpvsServiceId): Pick<IpvsServiceResource, "protocol" | "address" | "port"> | undefined {
+  if (service.fwmark !== undefined)
+    return { protocol: "fwmark", address: service.family === "inet" ? "0.0.0.0" : "::", port: service.fwmark };
   const protocol = protocolNames.get(service.protocol);
-  if (!protocol) return undefined;
-  const { address, port, scheduler, timeout, netmask } = service;
+  return protocol && { protocol, address: service.address, port: service.port };
+}
+
+/** Undefined for services of a protocol that no resource can name. */
+function serviceResource(service: IpvsService): IpvsServiceResource | undefined {
+  const name = nameOf(service);
+  if (!name) return undefined;
+  const { protocol, address, port } = name;
+  const { scheduler, timeout, netmask } = service;
   const flags = flagNames.filter((name) => (service.flags & serviceFlag[name]) !== 0);
   return {
     kind: "ipvsService",

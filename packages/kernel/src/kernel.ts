@@ -139,7 +139,7 @@ function runsOf(actions: readonly Action[], adapterOf: ReadonlyMap<ResourceKind,
  * One client of the IPVS family, opened when ip_vs is there; looking for the family would load the module on a machine that has no use for it.
  * A module that went and came again has another family number: then the client is a new one.
  */
-function createIpvsOpener() {
+export function createIpvsOpener() {
   let client: Promise<IpvsClient | undefined> | undefined;
   let opened: number | undefined;
   const close = async () => void (await client?.catch(() => undefined))?.close();

@@ -7,6 +7,7 @@ export * from "./health.ts";
 export * from "./ids.ts";
 export * from "./parse-envelope.ts";
 export * from "./parse-fragment.ts";
+export * from "./path.ts";
 export * from "./plan.ts";
 export * from "./preview.ts";
 export * from "./protocol.ts";

@@ -43,6 +43,8 @@ export const DirectorServiceFragment = z.object({
   notrack: z.boolean(),
   /** Left out: nobody checks, and every destination serves. */
   health: PlannedHealth.optional(),
+  /** Whether the director proves the way to each real server with probes of its own. Left out: it does not. */
+  provesPaths: z.boolean().optional(),
   destinations: z.array(PlannedDestination),
 });
 export type DirectorServiceFragment = z.infer<typeof DirectorServiceFragment>;
@@ -84,6 +86,8 @@ export const RealServerFragment = z.object({
   encapsulation: Encapsulation,
   endpoints: z.array(z.object({ realServerId: z.string(), rip: IpAddress, port: Port, forwarding: Forwarding })),
   directors: z.array(PlannedDirector),
+  /** Where directors' path probes come from; left out: nobody proves paths. */
+  probedFrom: z.array(IpAddress).optional(),
 });
 export type RealServerFragment = z.infer<typeof RealServerFragment>;
 

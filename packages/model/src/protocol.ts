@@ -3,6 +3,7 @@ import { DoctorReport } from "./doctor.ts";
 import { DrainMode, HealthVerdict } from "./effective-weight.ts";
 import { Facts } from "./facts.ts";
 import { HealthMode } from "./health.ts";
+import { ArrivalReport, PathReport } from "./path.ts";
 import { Protocol } from "./vocabulary.ts";
 
 /** The agent protocol's version. The controller speaks this one and the one before. */
@@ -174,6 +175,10 @@ export const AgentCounters = z.object({
   replies: z.array(ReplyCounters),
   /** Left out: nobody drains, or an older agent. */
   drains: z.array(DrainReport).optional(),
+  /** What a director's probes of real paths came to; left out: it makes none. */
+  paths: z.array(PathReport).optional(),
+  /** What a real server saw of such probes. */
+  arrivals: z.array(ArrivalReport).optional(),
 });
 export type AgentCounters = z.infer<typeof AgentCounters>;
 

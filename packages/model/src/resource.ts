@@ -71,14 +71,20 @@ export interface FilterRuleResource {
   match: readonly string[];
 }
 
+/** What names a service in the kernel's table: protocol, address and port, or a firewall mark. */
+export type IpvsProtocol = Protocol | "fwmark";
+
 /** IP_VS_SVC_F_* of <linux/ip_vs.h>, without HASHED, which only the kernel sets. */
 export type IpvsServiceFlag = "persistent" | "onePacket" | "sched1" | "sched2" | "sched3";
 
-/** A virtual service of the kernel's table. `netmask` is a prefix length; `timeoutSeconds` 0 when not persistent. */
+/**
+ * A virtual service of the kernel's table. One of a firewall mark has the mark for its port and the unspecified address of its family.
+ * `netmask` is a prefix length; `timeoutSeconds` 0 when not persistent.
+ */
 export interface IpvsServiceResource {
   kind: "ipvsService";
   key: string;
-  protocol: Protocol;
+  protocol: IpvsProtocol;
   address: string;
   port: number;
   scheduler: string;
@@ -123,7 +129,7 @@ export const resourceKey = {
   sysctl: (path: string) => `sysctl ${path}`,
   filterRule: (rule: Pick<FilterRuleResource, "family" | "table" | "hook" | "id">) =>
     `filterRule ${rule.family} ${rule.table} ${rule.hook} ${rule.id}`,
-  ipvsService: (protocol: Protocol, address: string, port: number) => `ipvsService ${protocol} ${address} ${port}`,
+  ipvsService: (protocol: IpvsProtocol, address: string, port: number) => `ipvsService ${protocol} ${address} ${port}`,
   ipvsDestination: (serviceKey: string, address: string, port: number) =>
     `${resourceKey.ipvsDestinationsOf(serviceKey)}${address} ${port}`,
   /** What the keys of all destinations of a service begin with; `ADDRESS PORT` follows. */

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { DoctorReport } from "./doctor.ts";
 import { Facts } from "./facts.ts";
 import { HealthCheck, HealthMode } from "./health.ts";
+import { PathView } from "./path.ts";
 import { AgentEvent, Counters, DrainReport, RealServerHealth, TableRow } from "./protocol.ts";
 import { ApiTokenSpec, DirectorGroupSpec, EnrollmentTokenSpec, RealServerSpec, VirtualServiceSpec } from "./spec.ts";
 import { SyncState } from "./status.ts";
@@ -201,6 +202,8 @@ export const ServiceCountersView = z.object({
       replyBytesPerSecond: z.number().nullable(),
       /** While it is being drained, as its director last said; null otherwise. */
       drain: DrainReport.omit({ serviceId: true, realServerId: true }).nullable(),
+      /** Whether the way that clients' packets take to it works. */
+      path: PathView,
     }),
   ),
 });

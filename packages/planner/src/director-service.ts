@@ -15,6 +15,7 @@ import {
   unreachable,
 } from "@trigon/model";
 import { interfaceToward } from "./network.ts";
+import { pathResources } from "./path-resources.ts";
 import { filterRule, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
 import { honoursPersistence, needsFallback, possibleDestinations, servingDestinations } from "./serving.ts";
 
@@ -42,6 +43,7 @@ export function directorService(planned: DirectorServiceFragment, facts: Facts, 
     ...(fragment.destinations.some(({ forwarding }) => isMasqueraded(forwarding)) ? routing(fragment, facts) : []),
     ...sourceNat(fragment),
     ...notrack(fragment),
+    ...pathResources(planned, facts),
     service,
     ...destinations,
   ];

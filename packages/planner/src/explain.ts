@@ -15,7 +15,13 @@ export type Explained =
   | { op: "delete"; from: Resource }
   | { op: "restore"; from: Resource; found: { value: string | null } };
 
-const protocolOption = { tcp: "-t", udp: "-u", sctp: "--sctp-service" } as const;
+const protocolOption = { tcp: "-t", udp: "-u", sctp: "--sctp-service", fwmark: "-f" } as const;
+
+/** How ipvsadm is told which service: a firewall mark has no address, but its family when that is IPv6. */
+function serviceName(protocol: keyof typeof protocolOption, address: string, port: number): string {
+  if (protocol !== "fwmark") return `${protocolOption[protocol]} ${endpoint(address, port)}`;
+  return `-f ${port}${familyOf(address) === 6 ? " -6" : ""}`;
+}
 const forwardOption = { droute: "-g", tunnel: "-i", masq: "-m" } as const;
 
 /** One line that names a resource with its value, in the words of `ipvsadm -Sn`, `ip` and `sysctl`: for tables and previews. */
@@ -107,7 +113,7 @@ function unmake(from: Resource): string[] {
     case "filterRule":
       return [ruleCommand("-D", from)];
     case "ipvsService":
-      return [`ipvsadm -D ${protocolOption[from.protocol]} ${endpoint(from.address, from.port)}`];
+      return [`ipvsadm -D ${serviceName(from.protocol, from.address, from.port)}`];
     case "ipvsDestination":
       return [`ipvsadm -d ${ofService(from)} -r ${endpoint(from.address, from.port)}`];
     case "address":
@@ -139,7 +145,7 @@ function ruleCommand(verb: "-A" | "-D", rule: Extract<Resource, { kind: "filterR
 
 function serviceWords(service: IpvsServiceResource): string {
   const { protocol, address, port, scheduler, flags, timeoutSeconds, netmask } = service;
-  const words = [protocolOption[protocol], endpoint(address, port), "-s", scheduler];
+  const words = [serviceName(protocol, address, port), "-s", scheduler];
   if (flags.includes("persistent")) {
     words.push("-p", String(timeoutSeconds));
     const host = familyOf(address) === 4 ? 32 : 128;
@@ -175,5 +181,5 @@ function destinationWords(destination: IpvsDestinationResource): string {
 
 function ofService({ key }: IpvsDestinationResource): string {
   const [, protocol = "tcp", address = "", port = "0"] = serviceKeyOf(key).split(" ");
-  return `${protocolOption[protocol as keyof typeof protocolOption]} ${endpoint(address, Number(port))}`;
+  return serviceName(protocol as keyof typeof protocolOption, address, Number(port));
 }

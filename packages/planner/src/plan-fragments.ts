@@ -3,6 +3,7 @@ import {
   type DirectorVipFragment,
   defaultCheck,
   type Fragment,
+  familyOf,
   fragmentId,
   type PlannedDirector,
   type Protocol,
@@ -133,6 +134,7 @@ function directorFragments(input: ServicePlanInput, director: FleetNode): Fragme
       snatSource: spec.snatSource,
       notrack: groupHasFullNat && (spec.forwarding === "dr" || spec.forwarding === "tun"),
       ...healthOf(spec, front),
+      ...(isProved(front) ? { provesPaths: true } : {}),
       destinations: destinations.toSorted((a, b) => compare(a.realServerId, b.realServerId)),
     } as const satisfies Omit<DirectorServiceFragment, "hash" | "generation">;
     return stamp(content, service.sequence);
@@ -202,9 +204,25 @@ function realServerFragments({ service, fleet }: ServicePlanInput, served: reado
       encapsulation: own.find(({ endpoint }) => endpoint.encapsulation)?.endpoint.encapsulation ?? service.spec.encapsulation,
       endpoints: distinct(serving),
       directors: tunnelDirectors(own, fleet),
+      ...probersOf(own, first, fleet),
     } as const satisfies Omit<RealServerFragment, "hash" | "generation">;
     return [stamp(content, service.sequence)];
   });
+}
+
+/** Whether directors prove the paths of a front end: only TCP says by itself that it was answered. */
+function isProved({ vip, protocol }: { vip: string; protocol: Protocol }): boolean {
+  return familyOf(vip) === 4 && protocol === "tcp";
+}
+
+/** Where probes of these endpoints come from. */
+function probersOf(served: readonly Served[], front: Endpoint, fleet: Fleet): { probedFrom?: string[] } {
+  if (!isProved(front)) return {};
+  const sources = served.flatMap(({ directorNodeId, endpoint }) => {
+    const facts = fleet.node(directorNodeId)?.facts;
+    return (facts && sourceToward(endpoint.rip, facts)?.address) ?? [];
+  });
+  return sources.length > 0 ? { probedFrom: [...new Set(sources)].toSorted() } : {};
 }
 
 /** Only Tunnel needs to know who sends; a director whose address is not known yet is left out, and its gate stays closed. */

@@ -10,6 +10,7 @@ import {
 } from "@trigon/model";
 import { stableHash } from "./hash.ts";
 import { mainAddress, onLinkInterface } from "./network.ts";
+import { arrivalResources, mssClamp } from "./path-resources.ts";
 import { ResolveError } from "./resolve-error.ts";
 import {
   filterRule,
@@ -56,7 +57,7 @@ function serve(
     case "dr":
       return answerForVip(fragment);
     case "tun":
-      return [...tunnelsOf(fragment, rip, facts), ...answerForVip(fragment)];
+      return [...tunnelsOf(fragment, rip, facts), ...mssClamp(fragment, rip, facts), ...answerForVip(fragment)];
     case "nat":
     case "fullnat":
       return []; // replies go back through the director, so the VIP stays off this node
@@ -77,7 +78,12 @@ function answerForVip(fragment: RealServerFragment): Resource[] {
     order: ruleOrder.account,
     match: [...from(vip), ...port(protocol, "sport", number)],
   });
-  return [...(family === 4 ? arpSilence : []), accounting, hostAddress("lo", vip, "vipOnLoopback")];
+  return [
+    ...(family === 4 ? arpSilence : []),
+    accounting,
+    ...arrivalResources(fragment),
+    hostAddress("lo", vip, "vipOnLoopback"),
+  ];
 }
 
 function tunnelsOf(fragment: RealServerFragment, rip: string, facts: Facts): Resource[] {

@@ -5,6 +5,7 @@ import { countersOf } from "../counters.ts";
 import type { Drains } from "../drain/drains.ts";
 import { type Log, reasonOf } from "../log.ts";
 import type { NodeLoop } from "../loop.ts";
+import type { PathProofs } from "../path/proofs.ts";
 import type { ControllerLink } from "./controller-link.ts";
 import type { Run } from "./reporter.ts";
 
@@ -15,21 +16,24 @@ export async function sendCounters(options: {
   kernel: Kernel;
   loop: NodeLoop;
   drains: Drains;
+  proofs: PathProofs;
   link: ControllerLink;
   run: Run;
   log: Log;
   signal: AbortSignal;
 }): Promise<void> {
-  const { kernel, loop, drains, link, run, log, signal } = options;
+  const { kernel, loop, drains, proofs, link, run, log, signal } = options;
   let trouble: string | null = null;
   while (!signal.aborted) {
     const began = performance.now();
     try {
       if (loop.fragments.size > 0 && link.state.state === "streaming") {
-        const counters = countersOf(await kernel.counters(), loop.fragments.values());
+        const counted = await kernel.counters();
+        const counters = countersOf(counted, loop.fragments.values());
+        const paths = await proofs.say(counted.rules);
         const { bootId, runId } = run;
         const at = new Date().toISOString();
-        await link.counters({ protocol: agentProtocol, bootId, runId, at, ...counters, drains: drains.report() });
+        await link.counters({ protocol: agentProtocol, bootId, runId, at, ...counters, ...paths, drains: drains.report() });
       }
       trouble = null;
     } catch (error) {

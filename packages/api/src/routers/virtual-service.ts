@@ -216,6 +216,20 @@ export const virtualServiceRouter = router({
     .output(Pages.counters)
     .query(async ({ ctx, input }) => ({ data: await ctx.services.counters.read(input.serviceIds) })),
 
+  paths: procedure
+    .meta({
+      scope: "read",
+      rest: {
+        method: "GET",
+        path: "/virtual-services/{id}/paths",
+        tag,
+        summary: "Whether each real server is reached and answers on the way that clients' packets take, and which step fails",
+      },
+    })
+    .input(z.strictObject({ id: Id }))
+    .output(Pages.paths)
+    .query(async ({ ctx, input }) => ({ data: await ctx.services.counters.paths(input.id) })),
+
   watchCounters: procedure.input(CountersInput.optional()).subscription(async function* ({ ctx, input, signal }) {
     for await (const tick of every(countersIntervalMs, signal)) {
       const counters: ServiceCountersView[] = await ctx.services.counters.read(input?.serviceIds);

@@ -12,6 +12,7 @@ import { useCountersHistory } from "../../lib/live.ts";
 import { AdminStateChip, GateOverride, RealServerMenu } from "./admin-state.tsx";
 import { repliesDirectly, replyRate, replyTotal } from "./counters.ts";
 import { HealthChip, HealthModeCallout } from "./health-chip.tsx";
+import { PathChip } from "./path-chip.tsx";
 
 const historyLength = 90;
 
@@ -114,6 +115,15 @@ function RealServers({ view, counters }: { view: VirtualServiceView; counters: S
       cell: (row) => <GateChip serviceId={view.id} gate={worstGate(view.status.gates, row.id)} enabled={view.enabled} />,
     },
     { id: "health", header: t("health"), cell: (row) => <HealthChip view={view} realServerId={row.id} /> },
+    {
+      id: "path",
+      header: t("path"),
+      cell: (row) => {
+        const path = byId.get(row.id)?.path;
+        const director = path?.directorNodeId ? nodeNames.get(path.directorNodeId) : undefined;
+        return <PathChip view={view} rip={row.rip} path={path} director={director} />;
+      },
+    },
     { id: "weight", header: t("weight"), numeric: true, cell: (row) => byId.get(row.id)?.weight ?? row.weight },
     { id: "active", header: t("active"), numeric: true, cell: (row) => byId.get(row.id)?.active ?? "–" },
     { id: "inactive", header: t("inactive"), numeric: true, cell: (row) => byId.get(row.id)?.inactive ?? "–" },

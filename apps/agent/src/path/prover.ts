@@ -1,0 +1,271 @@
+import { networkInterfaces } from "node:os";
+import { type PathAttempt, type PathTarget, tryConnection, tryRequest } from "@trigon/health";
+import type { PathDestination, PathPort } from "@trigon/kernel";
+import {
+  type DirectorServiceFragment,
+  type Facts,
+  type Forwarding,
+  type Fragment,
+  type FragmentState,
+  type PathOutcome,
+  type PathReport,
+  pathProbe,
+} from "@trigon/model";
+import { canProvePaths, interfaceToward, pathKeys, sourceToward } from "@trigon/planner";
+import { type Log, reasonOf } from "../log.ts";
+
+/** All in milliseconds. */
+export interface ProverTimes {
+  /** Between two probes of a path that works, and of one that does not. */
+  everyMs: number;
+  failingMs: number;
+  /** From one probe to the next, whatever the path: a director has thousands of paths, and other things to do. */
+  gapMs: number;
+  timeoutMs: number;
+  /** How often the plan is looked at for paths. */
+  lookMs: number;
+}
+export const proverTimes: ProverTimes = { everyMs: 10_000, failingMs: 4_000, gapMs: 100, timeoutMs: 2_500, lookMs: 1_000 };
+
+export interface ProverOptions {
+  plan: {
+    readonly fragments: ReadonlyMap<string, Fragment>;
+    readonly states: ReadonlyMap<string, FragmentState>;
+    readonly facts: Facts | null;
+  };
+  port: PathPort;
+  log: Log;
+  signal: AbortSignal;
+  times?: ProverTimes;
+}
+
+interface Path {
+  key: string;
+  fragment: DirectorServiceFragment;
+  realServerId: string;
+  destination: PathDestination;
+  source: string;
+  leg: string;
+  isNat: boolean;
+  /** Its own two ports, used in turn: the kernel remembers for a while which real server a port's connection went to. */
+  firstPort: number;
+  tries: number;
+  due: number;
+  verdict: Verdict | null;
+}
+
+interface Verdict {
+  outcome: PathOutcome;
+  latencyMs: number | null;
+  large: boolean | null;
+  sent: number;
+  returned: number;
+  rpFilter: number | null;
+  message: string | null;
+  at: number;
+  since: number;
+}
+
+const forwardOf = { dr: "droute", tun: "tunnel", nat: "masq", fullnat: "masq" } as const satisfies Record<Forwarding, string>;
+const portPairs = Math.floor((pathProbe.lastPort - pathProbe.firstPort + 1) / 2);
+
+/**
+ * A director's proof that each real server is reached on the way that clients' packets take: one probe after the other, each by itself through
+ * the firewall-mark service. It only reports.
+ */
+export class PathProver {
+  readonly #options: ProverOptions;
+  readonly #times: ProverTimes;
+  readonly #paths = new Map<string, Path>();
+  #nextPair = 0;
+  #lookedAt = Number.NEGATIVE_INFINITY;
+  #trouble: string | null = null;
+
+  constructor(options: ProverOptions) {
+    this.#options = options;
+    this.#times = options.times ?? proverTimes;
+  }
+
+  /** Probes until the signal aborts. */
+  async run(): Promise<void> {
+    const { port, signal, log } = this.#options;
+    await port.clear().catch((error) => log.warn("Earlier path probes could not be cleared away", { reason: reasonOf(error) }));
+    while (!signal.aborted) {
+      const path = this.#nextDue();
+      if (path) await this.#prove(path);
+      await pause(path ? this.#times.gapMs : this.#times.lookMs, signal);
+    }
+    await port.close();
+  }
+
+  /** What is known of each path; failing ones first, when there are more than `limit`. */
+  report(limit = 2_000): PathReport[] {
+    const now = performance.now();
+    const known = [...this.#paths.values()].filter(({ verdict }) => verdict !== null);
+    const order = known.length > limit ? known.sort((a, b) => Number(isOk(a)) - Number(isOk(b))) : known;
+    return order.slice(0, limit).map(({ fragment, realServerId, verdict }) => {
+      const { at, since, ...rest } = verdict!;
+      return { serviceId: fragment.serviceId, realServerId, ...rest, agoMs: now - at, sinceMs: now - since };
+    });
+  }
+
+  /** Forgets when a service's paths were to be looked at next: now. */
+  hasten(serviceId: string): void {
+    for (const path of this.#paths.values()) if (path.fragment.serviceId === serviceId) path.due = 0;
+  }
+
+  #nextDue(): Path | undefined {
+    const now = performance.now();
+    if (now - this.#lookedAt >= this.#times.lookMs) this.#look(now);
+    let next: Path | undefined;
+    for (const path of this.#paths.values()) if (path.due <= now && (!next || path.due < next.due)) next = path;
+    return next;
+  }
+
+  #look(now: number): void {
+    this.#lookedAt = now;
+    const { fragments, states, facts } = this.#options.plan;
+    if (!facts) return;
+    const wanted = new Set<string>();
+    for (const fragment of fragments.values()) {
+      if (fragment.kind !== "director.service" || !fragment.provesPaths || states.get(fragment.id)?.state !== "applied") continue;
+      if (!canProvePaths(fragment, facts)) continue;
+      for (const planned of fragment.destinations) {
+        const key = `${fragment.id} ${planned.realServerId}`;
+        const known = this.#paths.get(key);
+        if (known?.fragment === fragment) wanted.add(key);
+        else {
+          const path = this.#pathOf(key, fragment, planned, facts, known);
+          if (!path) continue;
+          wanted.add(key);
+          this.#paths.set(key, path);
+        }
+      }
+    }
+    for (const key of this.#paths.keys()) if (!wanted.has(key)) this.#paths.delete(key);
+  }
+
+  #pathOf(
+    key: string,
+    fragment: DirectorServiceFragment,
+    { realServerId, rip, port, forwarding, adminState }: DirectorServiceFragment["destinations"][number],
+    facts: Facts,
+    known: Path | undefined,
+  ): Path | undefined {
+    const source = sourceToward(rip, facts)?.address;
+    const leg = interfaceToward(rip, facts)?.name;
+    if (!source || !leg || rip.includes(":") || adminState === "disabled") return undefined;
+    const forward = forwardOf[forwarding];
+    const destination: PathDestination = { address: rip, port, forward, tunnelType: fragment.encapsulation };
+    const isSame = known !== undefined && known.source === source && sameDestination(known.destination, destination);
+    const base = { key, fragment, realServerId, destination, source, leg, isNat: forward === "masq" };
+    if (isSame && known.fragment.vip === fragment.vip && known.fragment.port === fragment.port) return { ...known, ...base };
+    const firstPort = pathProbe.firstPort + 2 * (this.#nextPair++ % portPairs);
+    return { ...base, firstPort, tries: 0, due: performance.now(), verdict: null };
+  }
+
+  async #prove(path: Path): Promise<void> {
+    const { log } = this.#options;
+    try {
+      this.#note(path, await this.#judge(path));
+      this.#trouble = null;
+    } catch (error) {
+      const message = reasonOf(error);
+      if (message !== this.#trouble) log.warn("A path could not be probed", { reason: message });
+      this.#trouble = message;
+      this.#note(path, { outcome: "unable", latencyMs: null, large: null, sent: 0, returned: 0, rpFilter: null, message });
+    }
+    const rest = isOk(path) ? this.#times.everyMs : this.#times.failingMs;
+    path.due = performance.now() + Math.max(rest * (0.9 + Math.random() / 5), this.#paths.size * this.#times.gapMs);
+  }
+
+  #note(path: Path, found: Omit<Verdict, "at" | "since">): void {
+    const now = performance.now();
+    const isSame = path.verdict?.outcome === found.outcome;
+    // A verdict may have been put under another plan meanwhile.
+    const current = this.#paths.get(path.key);
+    const verdict = { ...found, at: now, since: isSame ? path.verdict!.since : now };
+    path.verdict = verdict;
+    if (current && current !== path) current.verdict = verdict;
+  }
+
+  async #judge(path: Path): Promise<Omit<Verdict, "at" | "since">> {
+    const nothing = { latencyMs: null, large: null, sent: 0, returned: 0, rpFilter: null, message: null };
+    if (!holds(path.fragment.vip)) return { ...nothing, outcome: "unable", message: "This director does not hold the VIP now" };
+    const release = await this.#options.port.direct(path.destination);
+    try {
+      const wasOk = path.verdict === null || isOk(path);
+      const first = wasOk ? await this.#try(path) : undefined;
+      if (first?.outcome === "ok") return { ...nothing, ...first };
+      if (first?.outcome === "unable") return { ...nothing, outcome: "unable", message: first.message };
+      // It fails: once more, counting.
+      const before = await this.#options.port.packets();
+      const again = await this.#try(path);
+      if (again.outcome === "ok") return { ...nothing, ...again };
+      if (again.outcome === "unable") return { ...nothing, outcome: "unable", message: again.message };
+      const after = await this.#options.port.packets();
+      const counted = (key: string) => Math.max(0, (after.get(key) ?? 0) - (before.get(key) ?? 0));
+      return {
+        ...nothing,
+        outcome: again.outcome,
+        large: again.outcome === "large" ? false : null,
+        sent: counted(pathKeys.sent),
+        returned: path.isNat ? 0 : counted(pathKeys.returned(path.leg)),
+        rpFilter: this.#options.port.rpFilter(path.leg),
+      };
+    } finally {
+      await release();
+    }
+  }
+
+  /** One try, of full-sized packets where the service's check says how to ask. */
+  async #try(
+    path: Path,
+  ): Promise<
+    | { outcome: "ok"; latencyMs: number; large: boolean | null }
+    | { outcome: "refused" | "timeout" | "large" }
+    | { outcome: "unable"; message: string }
+  > {
+    const check = path.fragment.health?.check;
+    const http = check?.kind === "http" && check.port === null ? check : undefined;
+    const asked = await (http ? tryRequest(this.#target(path), http, true) : tryConnection(this.#target(path)));
+    if (asked.outcome === "ok") return { ...asked, large: http ? true : null };
+    if (asked.outcome === "unable") return asked;
+    if (asked.outcome !== "silent") return { outcome: asked.outcome };
+    const small: PathAttempt = await tryRequest(this.#target(path), http!, false);
+    // A service that answers nothing at all is health's business: the way is open.
+    if (small.outcome === "silent") return { outcome: "ok", latencyMs: this.#times.timeoutMs, large: null };
+    if (small.outcome === "unable") return small;
+    return { outcome: small.outcome === "ok" ? "large" : small.outcome };
+  }
+
+  #target(path: Path): PathTarget {
+    const { source, firstPort, fragment } = path;
+    const sourcePort = firstPort + (path.tries++ % 2);
+    return { source, sourcePort, vip: fragment.vip, port: fragment.port, timeoutMs: this.#times.timeoutMs };
+  }
+}
+
+const isOk = ({ verdict }: Path): boolean => verdict?.outcome === "ok";
+
+function sameDestination(a: PathDestination, b: PathDestination): boolean {
+  return a.address === b.address && a.port === b.port && a.forward === b.forward && a.tunnelType === b.tunnelType;
+}
+
+/** Whether an address is bound here: a probe to one that is not would go to whoever holds it. */
+function holds(address: string): boolean {
+  return Object.values(networkInterfaces()).some((own) => own?.some((one) => one.address === address));
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve();
+    const timer = setTimeout(done, ms);
+    signal.addEventListener("abort", done, { once: true });
+    function done() {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+  });
+}

@@ -1,0 +1,64 @@
+import type { AgentCounters, PathView } from "@trigon/model";
+import { judgePath, pathWords } from "@trigon/planner";
+import type { StoredService } from "./fleet-rows.ts";
+import type { FleetState } from "./fleet-state.ts";
+
+/** What a node last said, and when it was heard. */
+export interface Heard {
+  counters: AgentCounters;
+  at: number;
+}
+
+const nothing = {
+  step: null,
+  cause: null,
+  message: null,
+  fix: null,
+  latencyMs: null,
+  large: null,
+  at: null,
+  since: null,
+} as const;
+
+/**
+ * The verdicts on a service's paths: what its active director's probes came to, joined with what the real servers' agents saw of them. Two agents
+ * never talk to each other; ages are counted from when each was heard.
+ */
+export function pathViews(input: {
+  state: FleetState;
+  service: StoredService;
+  /** What a node said lately; undefined: nothing. */
+  heard: (nodeId: string) => Heard | undefined;
+  /** The enrolled node that owns a real server. */
+  nodeOf: (realServer: { rip: string; nodeId: string | null }) => string | undefined;
+}): PathView[] {
+  const { state, service, heard, nodeOf } = input;
+  const { spec } = service;
+  const directorNodeId = state.groups.get(spec.directorGroupId)?.activeNodeId ?? null;
+  const director = directorNodeId ? heard(directorNodeId) : undefined;
+  const names = { vip: spec.vip, port: spec.port, director: (directorNodeId && state.nodes.get(directorNodeId)?.name) ?? "" };
+  return spec.realServers.map((realServer): PathView => {
+    const base = { realServerId: realServer.id, directorNodeId };
+    const report = director?.counters.paths?.find(
+      ({ serviceId, realServerId }) => serviceId === service.id && realServerId === realServer.id,
+    );
+    if (!director || !report) return { ...base, ...nothing, state: "none" };
+    const forwarding = realServer.forwarding ?? spec.forwarding;
+    const owner = forwarding === "dr" || forwarding === "tun" ? nodeOf(realServer) : undefined;
+    const said = owner ? heard(owner) : undefined;
+    const arrival = said?.counters.arrivals?.find(({ serviceId }) => serviceId === service.id);
+    const word = said && arrival ? { report: arrival, at: said.at } : owner ? "silent" : "unmanaged";
+    const verdict = judgePath({ forwarding, director: { report, at: director.at }, realServer: word });
+    const words = verdict.cause && pathWords(verdict.cause, { ...names, rip: realServer.rip });
+    return {
+      ...base,
+      ...verdict,
+      message: words ? words.message : report.message,
+      fix: words ? words.fix : null,
+      latencyMs: report.latencyMs,
+      large: report.large,
+      at: new Date(director.at - report.agoMs).toISOString(),
+      since: new Date(director.at - report.sinceMs).toISOString(),
+    };
+  });
+}

@@ -1,0 +1,81 @@
+import { connect, type Socket } from "node:net";
+import type { ActiveCheck } from "@trigon/model";
+
+/** A way to try: from an address and port of this machine to a VIP. */
+export interface PathTarget {
+  source: string;
+  sourcePort: number;
+  vip: string;
+  port: number;
+  timeoutMs: number;
+}
+
+/** How an attempt ended. `silent`: connected, and then no answer to what was asked. */
+export type PathAttempt =
+  | { outcome: "ok"; latencyMs: number }
+  | { outcome: "refused" | "timeout" | "silent" }
+  | { outcome: "unable"; message: string };
+
+type HttpCheck = Extract<ActiveCheck, { kind: "http" }>;
+
+/** So much goes into one header that the request fills more than one packet of any size up to an Ethernet frame's. */
+const paddingBytes = 2_900;
+
+/** Connects, and lets go again by a reset, so that neither end keeps the connection's ports. */
+export const tryConnection = (target: PathTarget): Promise<PathAttempt> => attempt(target);
+
+/** Asks as an HTTP check does; any answer will do. `large`: by full-sized packets. */
+export function tryRequest(target: PathTarget, check: HttpCheck, large: boolean): Promise<PathAttempt> {
+  const { method, path, host, headers } = check;
+  const all = [
+    `${method} ${path} HTTP/1.1`,
+    `Host: ${host ?? target.vip}`,
+    "User-Agent: trigon-path",
+    ...headers.map(({ name, value }) => `${name}: ${value}`),
+    ...(large ? [`X-Trigon-Path: ${"p".repeat(paddingBytes)}`] : []),
+    "Connection: close",
+  ];
+  return attempt(target, `${all.join("\r\n")}\r\n\r\n`);
+}
+
+const ownTrouble = new Set(["EADDRINUSE", "EADDRNOTAVAIL", "EMFILE", "ENFILE", "ENOBUFS", "ENOMEM", "EINVAL", "EACCES"]);
+
+function attempt({ source, sourcePort, vip, port, timeoutMs }: PathTarget, request?: string): Promise<PathAttempt> {
+  return new Promise((resolve) => {
+    const startedAt = performance.now();
+    let isConnected = false;
+    let isOver = false;
+    let socket: Socket | undefined;
+    const settle = (result: PathAttempt) => {
+      if (isOver) return;
+      isOver = true;
+      clearTimeout(timer);
+      // One that still connects would wait for that before it resets.
+      if (isConnected) socket?.resetAndDestroy();
+      else socket?.destroy();
+      resolve(result);
+    };
+    const passed = () => settle({ outcome: "ok", latencyMs: Math.round((performance.now() - startedAt) * 10) / 10 });
+    const timer = setTimeout(() => settle({ outcome: isConnected ? "silent" : "timeout" }), timeoutMs);
+    try {
+      socket = connect({ host: vip, port, localAddress: source, localPort: sourcePort, noDelay: true });
+    } catch (error) {
+      return settle({ outcome: "unable", message: (error as Error).message });
+    }
+    socket.once("connect", () => {
+      isConnected = true;
+      if (request === undefined) passed();
+      else socket?.write(request);
+    });
+    socket.once("data", passed);
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      if (ownTrouble.has(error.code ?? "")) settle({ outcome: "unable", message: error.message });
+      // A reset after the handshake came the whole way, whatever the service means by it.
+      else if (isConnected) passed();
+      else if (error.code === "ECONNREFUSED" || error.code === "ECONNRESET") settle({ outcome: "refused" });
+      // The kernel's own word that nothing went out: counted, it tells more.
+      else settle({ outcome: "timeout" });
+    });
+    socket.once("close", () => (isConnected ? passed() : settle({ outcome: "refused" })));
+  });
+}

@@ -1,0 +1,107 @@
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { networkInterfaces } from "node:os";
+import type { Listener } from "@trigon/model";
+
+/** What a real server's machine is like where packets for a VIP come in. Read without starting a program. */
+export interface PathEnd {
+  vipBound: boolean;
+  /** Null: no tunnel was asked about. */
+  tunnelUp: boolean | null;
+  tunnelAddressed: boolean | null;
+  rpFilter: number | null;
+  listener: Listener;
+}
+
+/** `entrance` is the interface that packets come in by, `isTunnel` whether it is a tunnel device of ours. */
+export function readPathEnd(place: { vip: string; port: number; entrance: string | null; isTunnel: boolean }): PathEnd {
+  const { vip, port, entrance, isTunnel } = place;
+  const interfaces = networkInterfaces();
+  const has = (name: string, test: (address: string) => boolean) =>
+    interfaces[name]?.some(({ address }) => test(address)) ?? false;
+  return {
+    vipBound: Object.keys(interfaces).some((name) => has(name, (address) => address === vip)),
+    tunnelUp: isTunnel && entrance !== null ? isUp(entrance) : null,
+    tunnelAddressed: isTunnel && entrance !== null ? has(entrance, (address) => address.includes(".")) : null,
+    rpFilter: entrance === null ? null : effectiveRpFilter(entrance),
+    listener: listenerOf(listeningSockets(), vip, port),
+  };
+}
+
+/** The effective rp_filter of an interface: the greater of its own and that of all; null when it cannot be read. */
+export function effectiveRpFilter(interfaceName: string): number | null {
+  const values = ["all", interfaceName].map((name) => Number.parseInt(text(`/proc/sys/net/ipv4/conf/${name}/rp_filter`), 10));
+  return values.some(Number.isNaN) ? null : Math.max(...values);
+}
+
+/** IFF_UP of <linux/if.h>. */
+function isUp(name: string): boolean {
+  return (Number.parseInt(text(`/sys/class/net/${name}/flags`), 16) & 1) === 1;
+}
+
+/** Addresses and ports that TCP sockets listen at; unspecified addresses as `*`. */
+export type ListeningSockets = ReadonlyMap<number, ReadonlySet<string>>;
+
+/** Who listens at a port, as far as a VIP is concerned. */
+export function listenerOf(sockets: ListeningSockets, vip: string, port: number): Listener {
+  const addresses = sockets.get(port);
+  if (!addresses) return "none";
+  return addresses.has("*") || addresses.has(vip) ? "vip" : "other";
+}
+
+/** The kernel lists listening sockets before all others: the beginning of the file holds them. */
+const enoughBytes = 256 * 1024;
+
+/** TCP sockets that listen now, in this network namespace. */
+export function listeningSockets(): ListeningSockets {
+  return parseListening([head("/proc/net/tcp"), head("/proc/net/tcp6")]);
+}
+
+/** Listening sockets (state 0A) in the text of /proc/net/tcp and tcp6. */
+export function parseListening(texts: readonly string[]): Map<number, Set<string>> {
+  const found = new Map<number, Set<string>>();
+  for (const line of texts.join("\n").split("\n")) {
+    const match = /^\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ 0A /.exec(line);
+    if (!match) continue;
+    const port = Number.parseInt(match[2]!, 16);
+    const addresses = found.get(port) ?? new Set();
+    found.set(port, addresses.add(addressOf(match[1]!)));
+  }
+  return found;
+}
+
+/** An address as the kernel prints it, in words of the machine's byte order (little-endian on all that we run on). */
+function addressOf(hex: string): string {
+  if (/^0+$/.test(hex)) return "*";
+  const isMapped = hex.length === 32 && hex.startsWith("0000000000000000FFFF0000");
+  if (hex.length === 32 && !isMapped) return hex;
+  const bytes = hex.slice(-8).match(/../g)!;
+  return bytes
+    .reverse()
+    .map((byte) => Number.parseInt(byte, 16))
+    .join(".");
+}
+
+function head(path: string): string {
+  try {
+    const file = openSync(path, "r");
+    try {
+      const bytes = Buffer.alloc(enoughBytes);
+      let length = 0;
+      for (let read = -1; read !== 0 && length < enoughBytes; length += read)
+        read = readSync(file, bytes, length, Math.min(16_384, enoughBytes - length), null);
+      return bytes.toString("latin1", 0, length);
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return "";
+  }
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
