@@ -92,13 +92,18 @@ interface ServiceShape {
   scheduler?: string;
   director?: string;
   name?: string;
+  /** Networks that may come; left out, the VIP is closed to nothing. */
+  allow?: string[];
+  /** Whether a closed VIP answers echo requests. */
+  ping?: boolean;
 }
 
 /** The fragments of one virtual service, as the controller would plan them: a director's, and each real server's by host. */
 export function fragmentsOf(service: ServiceShape) {
   const { vip, port = 80, forwarding, realServers, snatSource = "vip", scheduler = "rr", director = "10.2.0.11" } = service;
   const serviceId = `vs_${service.name ?? vip.replaceAll(".", "")}`;
-  const common = { serviceId, name: serviceId, vip, protocol: "tcp", port, encapsulation: "ipip" };
+  const { allow, ping = true } = service;
+  const common = { serviceId, name: serviceId, vip, protocol: "tcp", port, encapsulation: "ipip", ...(allow ? { allow } : {}) };
   return {
     service: {
       ...common,
@@ -120,7 +125,7 @@ export function fragmentsOf(service: ServiceShape) {
         lowerThreshold: 0,
       })),
     },
-    vip: { id: `dv:${vip}`, kind: "director.vip", vip, heldBy: "agent" },
+    vip: { id: `dv:${vip}`, kind: "director.vip", vip, heldBy: "agent", ...(allow ? { ping } : {}) },
     realServer: (name: string) => ({
       ...common,
       id: `rs:${serviceId}`,

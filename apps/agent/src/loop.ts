@@ -111,7 +111,7 @@ const isIdle = (work: Work) =>
 const templateSetting = "sysctl net/ipv4/vs/expire_quiescent_template";
 const mostEvents = 200;
 const isRule = (key: string) => key.startsWith("filterRule ");
-const isPathRule = (key: string) => isRule(key) && / path-(mark|sent|returned:|forged:)/.test(key);
+const isPathRule = (key: string) => isRule(key) && / (path-(mark|sent|returned:|forged:)|vip-)/.test(key);
 
 const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
   a.fleetId === b.fleetId && a.epoch === b.epoch && a.generation === b.generation && a.nodeId === b.nodeId;

@@ -125,6 +125,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
         name: "default",
         mode: "single",
         activeNodeId: null,
+        ping: true,
+        manageFirewall: false,
         releasingNodeId: null,
         releasingSequence: null,
         revision: 1,

@@ -253,9 +253,10 @@ export class Draft {
   }
 
   async #saveGroup(group: StoredGroup): Promise<void> {
-    const { id, name, mode, activeNodeId, releasingNodeId, releasingSequence, revision, sequence, deletedAt } = group;
-    const columns = { id, name, mode, activeNodeId, releasingNodeId, releasingSequence, revision, sequence, deletedAt };
-    const data = { ...columns, updatedAt: this.#now };
+    const { id, name, mode, activeNodeId, ping, manageFirewall, releasingNodeId, releasingSequence } = group;
+    const { revision, sequence, deletedAt } = group;
+    const spec = { name, mode, activeNodeId, ping, manageFirewall };
+    const data = { id, ...spec, releasingNodeId, releasingSequence, revision, sequence, deletedAt, updatedAt: this.#now };
     if (this.#base.groups.has(id)) await this.#tx.directorGroup.update({ where: { id }, data });
     else await this.#tx.directorGroup.create({ data: { ...data, createdAt: this.#now } });
   }

@@ -27,6 +27,8 @@ export interface StoredGroup {
   name: string;
   mode: "single";
   activeNodeId: string | null;
+  ping: boolean;
+  manageFirewall: boolean;
   releasingNodeId: string | null;
   releasingSequence: number | null;
   revision: number;
@@ -133,7 +135,7 @@ function specOf(spec: StoredSpec, realServers: StoredSpec["realServers"]): Store
     adminState: server.adminState ?? "active",
     drain: server.drain ?? null,
   }));
-  return { ...spec, health: HealthSpec.parse(spec.health ?? {}), realServers: servers };
+  return { ...spec, allow: spec.allow ?? [], health: HealthSpec.parse(spec.health ?? {}), realServers: servers };
 }
 
 /** The spec's own row and those of its real servers. */

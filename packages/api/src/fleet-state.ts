@@ -140,10 +140,11 @@ export function fleetServiceOf({ id, sequence, deletedAt, spec }: StoredService)
   return { id, sequence, deleted: deletedAt !== null, spec };
 }
 
-export function fleetGroupOf({ id, activeNodeId, releasingNodeId, releasingSequence }: StoredGroup): FleetGroup {
+export function fleetGroupOf({ id, activeNodeId, ping, releasingNodeId, releasingSequence }: StoredGroup): FleetGroup {
   return {
     id,
     activeNodeId,
+    ping,
     releasing:
       releasingNodeId === null || releasingSequence === null ? null : { nodeId: releasingNodeId, sequence: releasingSequence },
   };

@@ -3,7 +3,7 @@ import type { ActionResult, KernelCounters } from "@trigon/reconciler";
 import type { ActionOn, Adapter } from "./adapter.ts";
 import { done, failed, KernelError } from "./failure.ts";
 import { detectIptables, type Iptables, restore, save } from "./iptables.ts";
-import { editChain, ownRules, parseChains, type SavedChain } from "./rule-text.ts";
+import { chainName, editChains, ownRules, parseChains, type SavedChain } from "./rule-text.ts";
 
 type Action = ActionOn<"filterRule">;
 type Family = FilterRuleResource["family"];
@@ -59,9 +59,10 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
     return results;
   }
 
-  /** Packets and bytes of our rules; starts no program when there are none. */
+  /** Packets and bytes of our rules that are there to count, which is in the table mangle; starts no program when there are none. */
   async counters(): Promise<KernelCounters["rules"]> {
-    const chains = this.#tablesInUse === undefined ? await this.#everything() : await this.#inUse(this.#tablesInUse);
+    if (this.#tablesInUse === undefined) await this.#everything();
+    const chains = await this.#inUse([...(this.#tablesInUse ?? [])].filter((place) => place.endsWith(" mangle")));
     const counted: KernelCounters["rules"] = new Map();
     for (const { resource, packets, bytes } of chains.flatMap(({ rules }) => rules))
       if (resource) counted.set(resource.key, { packets, bytes });
@@ -85,10 +86,10 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
     return found;
   }
 
-  async #inUse(places: ReadonlySet<string>): Promise<SavedChain[]> {
+  async #inUse(places: readonly string[]): Promise<SavedChain[]> {
     const tools = await this.tools();
     const found: SavedChain[] = [];
-    for (const [family, used] of tools ? placesOf([...places].map(parsePlace)) : [])
+    for (const [family, used] of tools ? placesOf(places.map(parsePlace)) : [])
       found.push(...(await readChains(tools!, family, used)).flatMap(({ chains }) => chains));
     return found;
   }
@@ -110,7 +111,7 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
     try {
       const chains = read.tables.find((candidate) => candidate.table === table)?.chains ?? [];
       const { results, next } = plan(chains, actions);
-      const lines = [...next].flatMap(([hook, rules]) => editChain(chainOf(chains, hook), rules));
+      const lines = editChains(chains, next);
       if (lines.length > 0) await restore(read.tools, family, table, lines);
       this.#tablesInUse?.add(`${family} ${table}`);
       return results;
@@ -157,25 +158,22 @@ async function readChains(tools: Iptables, family: Family, asked: readonly Table
   return asked.map((table) => ({ table, chains: parseChains(text, { family, table }) }));
 }
 
-const chainOf = (chains: readonly SavedChain[], hook: SavedChain["hook"]): SavedChain =>
-  chains.find((chain) => chain.hook === hook) ?? { hook, rules: [], jumps: 0 };
-
-/** What each action comes to, and the rules that each touched chain shall hold. */
+/** What each action comes to, and the rules that each touched chain shall hold, by the chain's name. */
 function plan(chains: readonly SavedChain[], actions: readonly Action[]) {
-  const next = new Map<SavedChain["hook"], FilterRuleResource[]>();
+  const next = new Map<string, Map<string, FilterRuleResource>>();
   const results = actions.map((action): ActionResult => {
     const rule = ruleOf(action);
-    const rules = next.get(rule.hook) ?? ownRules(chainOf(chains, rule.hook));
-    next.set(rule.hook, rules);
-    const at = rules.findIndex(({ id }) => id === rule.id);
-    if (action.op === "create" && at >= 0) return refused("EEXIST", `${rule.key} is already there`);
-    if (action.op !== "create" && at < 0) return refused("ENOENT", `${rule.key} is not there`);
-    if (action.op === "create") rules.push(rule);
-    else if (action.op === "update") rules[at] = rule;
-    else rules.splice(at, 1);
+    const name = chainName(rule);
+    const saved = chains.find((chain) => chainName(chain) === name);
+    const rules = next.get(name) ?? new Map((saved ? ownRules(saved) : []).map((own) => [own.id, own]));
+    next.set(name, rules);
+    if (action.op === "create" && rules.has(rule.id)) return refused("EEXIST", `${rule.key} is already there`);
+    if (action.op !== "create" && !rules.has(rule.id)) return refused("ENOENT", `${rule.key} is not there`);
+    if (action.op === "delete") rules.delete(rule.id);
+    else rules.set(rule.id, rule);
     return done;
   });
-  return { results, next };
+  return { results, next: new Map([...next].map(([name, rules]) => [name, [...rules.values()]])) };
 }
 
 const refused = (code: string, message: string): ActionResult => ({ ok: false, failure: { code, message } });

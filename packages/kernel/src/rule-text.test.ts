@@ -1,7 +1,7 @@
 import { type FilterRuleResource, resourceKey } from "@trigon/model";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { commentOf, editChain, joinWords, ownRules, parseChains, splitWords } from "./rule-text.ts";
+import { commentOf, editChain, editChains, joinWords, ownRules, parseChains, splitWords } from "./rule-text.ts";
 
 function rule(id: string, order: number, match: readonly string[] = ["-i", "trg-1", "-j", "DROP"]): FilterRuleResource {
   const place = { family: 4, table: "raw", hook: "PREROUTING", id } as const;
@@ -114,4 +114,36 @@ test("words survive being joined and split again", () => {
       expect(splitWords(joinWords(words))).toEqual(words);
     }),
   );
+});
+
+test("a chain below ours comes before the rule that leads to it and goes after it", () => {
+  const below = { ...rule("b", 100, ["-d", "192.0.2.1/32", "-j", "DROP"]), chain: "3" };
+  const lead = rule("lead", 310, ["-d", "0.0.0.3/0.0.0.31", "-g", "TRIGON-PREROUTING-3"]);
+  const made = editChains(
+    [],
+    new Map([
+      ["TRIGON-PREROUTING", [lead]],
+      ["TRIGON-PREROUTING-3", [below]],
+    ]),
+  );
+  expect(made).toEqual([
+    ":TRIGON-PREROUTING-3 - [0:0]",
+    ":TRIGON-PREROUTING - [0:0]",
+    "-I PREROUTING 1 -j TRIGON-PREROUTING",
+    "-I TRIGON-PREROUTING 1 -d 0.0.0.3/0.0.0.31 -m comment --comment trigon:lead@310 -g TRIGON-PREROUTING-3",
+    "-I TRIGON-PREROUTING-3 1 -d 192.0.2.1/32 -m comment --comment trigon:b@100 -j DROP",
+  ]);
+  const saved = carryOut("*raw\n:PREROUTING ACCEPT [0:0]\nCOMMIT", made);
+  const chains = parseChains(saved, place);
+  expect(chains.flatMap(ownRules)).toEqual(expect.arrayContaining([lead, below]));
+  expect(editChains(chains, new Map([["TRIGON-PREROUTING-3", []]]))).toEqual(["-D TRIGON-PREROUTING-3 1"]);
+  const unmade = editChains(
+    chains,
+    new Map([
+      ["TRIGON-PREROUTING-3", []],
+      ["TRIGON-PREROUTING", []],
+    ]),
+  );
+  expect(unmade.at(-1)).toBe("-X TRIGON-PREROUTING-3");
+  expect(carryOut(saved, unmade)).toBe("*raw\n:PREROUTING - [0:0]\nCOMMIT");
 });

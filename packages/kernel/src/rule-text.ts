@@ -12,13 +12,18 @@ export interface SavedRule {
 
 export interface SavedChain {
   hook: FilterRuleResource["hook"];
+  /** The part of its name after the hook's, when it is one below our chain of the hook. */
+  chain?: string;
   rules: SavedRule[];
+  /** Whether the table has it already. */
+  isThere?: boolean;
   /** How often the built-in chain jumps to it. */
   jumps: number;
 }
 
-/** The name of our chain for a hook. */
-export const chainName = (hook: FilterRuleResource["hook"]): string => `TRIGON-${hook}`;
+/** The name of our chain for a hook, or of one below it. */
+export const chainName = ({ hook, chain }: Pick<FilterRuleResource, "hook" | "chain">): string =>
+  `TRIGON-${hook}${chain === undefined ? "" : `-${chain}`}`;
 
 const commentPrefix = "trigon:";
 
@@ -29,15 +34,18 @@ export const commentOf = ({ id, order }: Pick<FilterRuleResource, "id" | "order"
 export function parseChains(text: string, { family, table }: Place): SavedChain[] {
   const chains = new Map<string, SavedChain>();
   const chainOf = (name: string): SavedChain | undefined => {
-    const hook = /^TRIGON-(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)$/.exec(name)?.[1] as SavedChain["hook"] | undefined;
+    const known = chains.get(name);
+    if (known) return known;
+    const [, hook, below] = /^TRIGON-(PREROUTING|INPUT|FORWARD|OUTPUT|POSTROUTING)(?:-(\w+))?$/.exec(name) ?? [];
     if (!hook) return undefined;
-    const chain = chains.get(name) ?? { hook, rules: [], jumps: 0 };
+    const chain: SavedChain = { hook: hook as SavedChain["hook"], ...(below ? { chain: below } : {}), rules: [], jumps: 0 };
     chains.set(name, chain);
     return chain;
   };
   for (const line of linesOf(text, table)) {
     if (line.startsWith(":")) {
-      chainOf(line.slice(1, line.indexOf(" ")));
+      const declared = chainOf(line.slice(1, line.indexOf(" ")));
+      if (declared) declared.isThere = true;
       continue;
     }
     const match = /^(?:\[(\d+):(\d+)\] )?-A (\S+) (.*)$/.exec(line);
@@ -49,7 +57,8 @@ export function parseChains(text: string, { family, table }: Place): SavedChain[
       if (target === `TRIGON-${name}`) chainOf(target)!.jumps += 1;
       continue;
     }
-    const resource = resourceOfRule(words, { family, table, hook: chain.hook });
+    const below = chain.chain === undefined ? {} : { chain: chain.chain };
+    const resource = resourceOfRule(words, { family, table, hook: chain.hook, ...below });
     chain.rules.push({ resource, packets: Number(packets), bytes: Number(bytes) });
   }
   return [...chains.values()];
@@ -65,7 +74,7 @@ function linesOf(text: string, table: string): string[] {
 
 function resourceOfRule(
   words: string,
-  place: Pick<FilterRuleResource, "family" | "table" | "hook">,
+  place: Pick<FilterRuleResource, "family" | "table" | "hook" | "chain">,
 ): FilterRuleResource | undefined {
   const tokens = splitWords(words);
   const at = tokens.findIndex((token, index) => token === "--comment" && tokens[index + 1]?.startsWith(commentPrefix));
@@ -122,25 +131,53 @@ export const joinWords = (words: readonly string[]): string =>
 /** The rules of a chain that are ours. */
 export const ownRules = ({ rules }: SavedChain): FilterRuleResource[] => rules.flatMap(({ resource }) => resource ?? []);
 
-/** A change of one chain: the lines that iptables-restore --noflush takes, without the table's header and COMMIT. */
+/**
+ * A change of chains of one table: the lines that iptables-restore --noflush takes, without the table's header and COMMIT. `next` says what
+ * the chains named there shall hold; `chains` are all of ours in that table. Chains below are made before a rule leads to them, and go after
+ * the last one that did.
+ */
+export function editChains(chains: readonly SavedChain[], next: ReadonlyMap<string, readonly FilterRuleResource[]>): string[] {
+  const saved = new Map(chains.map((chain) => [chainName(chain), chain]));
+  const ends = new Map([...saved].map(([name, chain]) => [name, ownRules(chain)] as const));
+  for (const [name, rules] of next) ends.set(name, [...rules]);
+  const needed = new Set<string>();
+  for (const rules of ends.values()) {
+    for (const { match } of rules) {
+      const at = match.indexOf("-g");
+      if (at >= 0) needed.add(match[at + 1]!);
+    }
+  }
+  const isBelow = (name: string) => /^TRIGON-[A-Z]+-/.test(name);
+  const named = (name: string): SavedChain => saved.get(name) ?? { ...placeOf(name), rules: [], jumps: 0 };
+  const lines: string[] = [];
+  for (const name of new Set([...next.keys(), ...needed])) {
+    const isWanted = needed.has(name) || (next.get(name)?.length ?? 0) > 0;
+    if (isBelow(name) && isWanted && !named(name).isThere) lines.push(`:${name} - [0:0]`);
+  }
+  for (const [name, rules] of next)
+    lines.push(...(isBelow(name) ? editRules(named(name), rules) : editChain(named(name), rules)));
+  for (const [name, chain] of saved) {
+    const isEmpty = ends.get(name)?.length === 0 && chain.rules.every(({ resource }) => resource);
+    if (isBelow(name) && isEmpty && !needed.has(name)) lines.push(`-X ${name}`);
+  }
+  return lines;
+}
+
+function placeOf(name: string): Pick<SavedChain, "hook" | "chain"> {
+  const [, hook, chain] = name.split("-");
+  return { hook: hook as SavedChain["hook"], ...(chain === undefined ? {} : { chain }) };
+}
+
+/** The same for the chain of a hook, which comes and goes with its rules and is entered by one jump. */
 export function editChain(chain: SavedChain, next: readonly FilterRuleResource[]): string[] {
-  const name = chainName(chain.hook);
-  const stays = ({ resource }: SavedRule) => !resource || next.some((rule) => sameRule(rule, resource));
-  const standing = chain.rules.filter(stays).map(({ resource }) => resource);
-  const added = next.filter((rule) => !standing.some((other) => other && sameRule(rule, other)));
-  const isEmpty = standing.length + added.length === 0;
+  const name = chainName(chain);
+  const strangers = chain.rules.filter(({ resource }) => !resource);
+  const isEmpty = strangers.length + next.length === 0;
   const exists = chain.rules.length + chain.jumps > 0;
   const lines: string[] = [];
   if (!exists && !isEmpty) lines.push(`:${name} - [0:0]`); // a chain that exists would be emptied by this
   if (chain.jumps === 0 && !isEmpty) lines.push(`-I ${chain.hook} 1 -j ${name}`);
-  // By number, from the end: by its words, a rule with an ipvs match is not found again.
-  for (const [index, rule] of [...chain.rules.entries()].reverse()) if (!stays(rule)) lines.push(`-D ${name} ${index + 1}`);
-  for (const rule of added) {
-    const found = standing.findIndex((other) => other && compareRules(rule, other) < 0);
-    const at = found < 0 ? standing.length : found;
-    lines.push(`-I ${name} ${at + 1} ${ruleWords(rule)}`);
-    standing.splice(at, 0, rule);
-  }
+  lines.push(...editRules(chain, next));
   if (isEmpty && exists) {
     for (let count = 0; count < chain.jumps; count++) lines.push(`-D ${chain.hook} -j ${name}`);
     lines.push(`-X ${name}`);
@@ -148,9 +185,31 @@ export function editChain(chain: SavedChain, next: readonly FilterRuleResource[]
   return lines;
 }
 
+function editRules(chain: SavedChain, next: readonly FilterRuleResource[]): string[] {
+  const name = chainName(chain);
+  const wanted = new Map(next.map((rule) => [rule.id, rule]));
+  const stays = ({ resource }: SavedRule) => {
+    const same = resource && wanted.get(resource.id);
+    return !resource || (same !== undefined && sameRule(same, resource));
+  };
+  const standing = chain.rules.filter(stays).map(({ resource }) => resource);
+  const kept = new Set(standing.map((rule) => rule?.id));
+  const lines: string[] = [];
+  // By number, from the end: by its words, a rule with an ipvs match is not found again.
+  for (const [index, rule] of [...chain.rules.entries()].reverse()) if (!stays(rule)) lines.push(`-D ${name} ${index + 1}`);
+  for (const rule of next) {
+    if (kept.has(rule.id)) continue;
+    const found = standing.findIndex((other) => other && compareRules(rule, other) < 0);
+    const at = found < 0 ? standing.length : found;
+    lines.push(`-I ${name} ${at + 1} ${ruleWords(rule)}`);
+    standing.splice(at, 0, rule);
+  }
+  return lines;
+}
+
 /** The rule's words with its comment, before the target so that iptables prints it in the same place. */
 function ruleWords(rule: FilterRuleResource): string {
-  const target = rule.match.indexOf("-j");
+  const target = rule.match.findIndex((word) => word === "-j" || word === "-g");
   const [match, jump] = target < 0 ? [rule.match, []] : [rule.match.slice(0, target), rule.match.slice(target)];
   return joinWords([...match, "-m", "comment", "--comment", commentOf(rule), ...jump]);
 }

@@ -28,6 +28,32 @@ export const IpAddress = z.string().transform((text, ctx) => {
   return address;
 });
 
+/** A network as `address/prefix` in its canonical spelling: host bits cleared, a bare address with its host prefix. */
+export const Network = z.string().transform((text, ctx) => {
+  const network = canonicalNetwork(text);
+  if (network === undefined) {
+    ctx.addIssue({
+      code: "custom",
+      message: `"${text}" is not a network, like 192.0.2.0/24`,
+      params: { code: "network.invalid" },
+    });
+    return z.NEVER;
+  }
+  return network;
+});
+
+/** Undefined for anything that is no network. */
+export function canonicalNetwork(text: string): string | undefined {
+  const [address = "", prefix, ...rest] = text.trim().split("/");
+  const canonical = canonicalAddress(address);
+  if (canonical === undefined || rest.length > 0 || (prefix !== undefined && !/^\d{1,3}$/.test(prefix))) return undefined;
+  const most = hostPrefix(canonical);
+  const length = prefix === undefined ? most : Number(prefix);
+  if (length > most) return undefined;
+  const parser = most === 32 ? ipaddr.IPv4 : ipaddr.IPv6;
+  return `${parser.networkAddressFromCIDR(`${canonical}/${length}`).toString()}/${length}`;
+}
+
 export type Family = 4 | 6;
 
 /** 4 or 6. Throws for text that is no address: check at the edge with `IpAddress`. */

@@ -41,6 +41,7 @@ function isPlainDirectorService(raw: unknown): raw is DirectorServiceFragment {
     encapsulations.has(fragment.encapsulation) &&
     snatSources.has(fragment.snatSource) &&
     typeof fragment.notrack === "boolean" &&
+    (fragment.allow === undefined || (Array.isArray(fragment.allow) && fragment.allow.length === 0)) &&
     (fragment.health === undefined || isWholeHealth(fragment.health)) &&
     Array.isArray(fragment.destinations) &&
     fragment.destinations.every(isPlainDestination)

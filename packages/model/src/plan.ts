@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { IpAddress } from "./address.ts";
+import { IpAddress, Network } from "./address.ts";
 import { AdminState, DrainSpec } from "./effective-weight.ts";
 import { PlannedHealth } from "./health.ts";
 import { Encapsulation, Forwarding, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
@@ -45,6 +45,8 @@ export const DirectorServiceFragment = z.object({
   health: PlannedHealth.optional(),
   /** Whether the director proves the way to each real server with probes of its own. Left out: it does not. */
   provesPaths: z.boolean().optional(),
+  /** Networks whose clients may come; none: everyone. Left out (an older controller): the VIP is not closed to anything. */
+  allow: z.array(Network).optional(),
   destinations: z.array(PlannedDestination),
 });
 export type DirectorServiceFragment = z.infer<typeof DirectorServiceFragment>;
@@ -55,6 +57,8 @@ export const DirectorVipFragment = z.object({
   kind: z.literal("director.vip"),
   vip: IpAddress,
   heldBy: z.enum(["agent", "vrrp"]),
+  /** Whether the VIP answers echo requests. Left out (an older controller): all that listens on the director answers at the VIP. */
+  ping: z.boolean().optional(),
 });
 export type DirectorVipFragment = z.infer<typeof DirectorVipFragment>;
 
@@ -88,6 +92,8 @@ export const RealServerFragment = z.object({
   directors: z.array(PlannedDirector),
   /** Where directors' path probes come from; left out: nobody proves paths. */
   probedFrom: z.array(IpAddress).optional(),
+  /** As the director's. Left out: all that listens on the real server answers at the VIP. */
+  allow: z.array(Network).optional(),
 });
 export type RealServerFragment = z.infer<typeof RealServerFragment>;
 

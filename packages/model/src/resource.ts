@@ -66,6 +66,8 @@ export interface FilterRuleResource {
   family: 4 | 6;
   table: "raw" | "mangle" | "nat" | "filter";
   hook: "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING";
+  /** A chain below ours, `TRIGON-INPUT-<chain>`, that rules of ours lead to (`-g`); it lives while it has rules or one leads there. */
+  chain?: string;
   id: string;
   order: number;
   match: readonly string[];

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { IpAddress } from "./address.ts";
+import { IpAddress, Network } from "./address.ts";
 import { AdminState, DrainSpec } from "./effective-weight.ts";
 import { HealthSpec } from "./health.ts";
 import { Id } from "./ids.ts";
@@ -58,6 +58,8 @@ export const VirtualServiceSpec = z.strictObject({
     .nullable()
     .default(null),
   onePacket: z.boolean().default(false),
+  /** Networks whose clients may use it; none: everyone. */
+  allow: z.array(Network).max(100).default([]),
   health: HealthSpec.default(() => HealthSpec.parse({})),
   realServers: z.array(RealServerSpec).max(1000).default([]),
 });
@@ -71,6 +73,10 @@ export const DirectorGroupSpec = z.strictObject({
   mode: GroupMode.default("single"),
   /** The member that holds the VIPs; null: the first director that enrolls. */
   activeNodeId: Id.nullable().default(null),
+  /** Whether its VIPs answer echo requests. Everything else but their services they never answer. */
+  ping: z.boolean().default(true),
+  /** Whether agents keep rules that let this group's traffic through the hosts' own firewalls. */
+  manageFirewall: z.boolean().default(false),
 });
 export type DirectorGroupSpec = z.infer<typeof DirectorGroupSpec>;
 

@@ -18,6 +18,7 @@ import { interfaceToward } from "./network.ts";
 import { pathResources } from "./path-resources.ts";
 import { filterRule, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
 import { honoursPersistence, needsFallback, possibleDestinations, servingDestinations } from "./serving.ts";
+import { openService } from "./vip-guard.ts";
 
 /** Kept on every director: a removed real server resets its clients instead of hanging them, and quiescing holds for pinned clients too. */
 const baseline: readonly Resource[] = [module("ip_vs"), sysctlIfPresent("net/ipv4/vs/expire_nodest_conn", "1")];
@@ -44,6 +45,7 @@ export function directorService(planned: DirectorServiceFragment, facts: Facts, 
     ...sourceNat(fragment),
     ...notrack(fragment),
     ...pathResources(planned, facts),
+    ...opening(fragment, facts),
     service,
     ...destinations,
   ];
@@ -149,6 +151,10 @@ function sourceNat(fragment: DirectorServiceFragment): Resource[] {
       ? [rule(`snat:${name}`, [])]
       : [...new Set(fullnat.map(({ rip }) => rip))].map((rip) => rule(`snat:${name}:${rip}`, to(rip)));
   return [module("nf_conntrack"), module("xt_ipvs"), sysctl("net/ipv4/vs/conntrack", "1"), ...rules];
+}
+
+function opening({ vip, protocol, port: number, allow }: DirectorServiceFragment, facts: Facts): Resource[] {
+  return allow === undefined ? [] : openService("director", { vip, protocol, port: number, allow }, facts);
 }
 
 /** A director sees one direction only of DR and Tunnel connections: tracked, its stateful firewall would call them invalid. */

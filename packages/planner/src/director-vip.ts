@@ -2,12 +2,13 @@ import { type DirectorVipFragment, type Facts, familyOf, type Resource } from "@
 import { defaultRoute, onLinkInterface } from "./network.ts";
 import { ResolveError } from "./resolve-error.ts";
 import { hostAddress } from "./resources.ts";
+import { closedVip } from "./vip-guard.ts";
 
 /**
- * The VIP as an address of the director: on the interface whose network holds it, else on that of the default route. None when VRRP holds it.
+ * The VIP as an address of the director, closed to all but its services: on the interface whose network holds it, else on that of the default route. None when VRRP holds it.
  * Throws `ResolveError` when the node has no interface for it.
  */
-export function directorVip({ vip, heldBy }: DirectorVipFragment, facts: Facts): Resource[] {
+export function directorVip({ vip, heldBy, ping }: DirectorVipFragment, facts: Facts): Resource[] {
   if (heldBy === "vrrp") return [];
   const name = onLinkInterface(vip, facts)?.name ?? defaultRoute(facts, familyOf(vip))?.interface;
   if (!name)
@@ -15,5 +16,6 @@ export function directorVip({ vip, heldBy }: DirectorVipFragment, facts: Facts):
       "vip.noInterface",
       `No interface of ${facts.hostname} can hold ${vip}: none is in its network and there is no default route.`,
     );
-  return [hostAddress(name, vip, "vipOnDirector")];
+  const closed = ping === undefined ? [] : closedVip("director", vip, ping, facts);
+  return [...closed, hostAddress(name, vip, "vipOnDirector")];
 }

@@ -36,7 +36,7 @@ export function textOf(resource: Resource): string {
     case "sysctl":
       return `${dotted(resource.path)} ${resource.value === undefined ? `>= ${resource.atLeast}` : `= ${resource.value}`}`;
     case "filterRule":
-      return `-t ${resource.table} -A TRIGON-${resource.hook} ${resource.match.join(" ")}`;
+      return `-t ${resource.table} -A ${chainOf(resource)} ${resource.match.join(" ")}`;
     case "ipvsService":
       return `-A ${serviceWords(resource)}`;
     case "ipvsDestination":
@@ -139,8 +139,11 @@ function dotted(path: string): string {
   return path.replace(/[./]/g, (separator) => (separator === "/" ? "." : "/"));
 }
 
+const chainOf = ({ hook, chain }: Extract<Resource, { kind: "filterRule" }>): string =>
+  `TRIGON-${hook}${chain === undefined ? "" : `-${chain}`}`;
+
 function ruleCommand(verb: "-A" | "-D", rule: Extract<Resource, { kind: "filterRule" }>): string {
-  return `${rule.family === 4 ? "iptables" : "ip6tables"} -t ${rule.table} ${verb} TRIGON-${rule.hook} ${rule.match.join(" ")}`;
+  return `${rule.family === 4 ? "iptables" : "ip6tables"} -t ${rule.table} ${verb} ${chainOf(rule)} ${rule.match.join(" ")}`;
 }
 
 function serviceWords(service: IpvsServiceResource): string {

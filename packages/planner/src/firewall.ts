@@ -1,4 +1,4 @@
-import { inNetwork } from "@trigon/model";
+import { familyOf, inNetwork } from "@trigon/model";
 
 /** A packet as a filter sees it, the first of its connection. */
 export interface FilteredPacket {
@@ -58,6 +58,8 @@ function walk(table: ReadonlyMap<string, Chain>, name: string, packet: FilteredP
   for (const { text, words } of table.get(name)?.rules ?? []) {
     const target = matching(words, packet);
     if (target === undefined) continue;
+    // Whoever goes there does not come back here.
+    if (words.includes("-g")) return walk(table, target, packet, depth + 1);
     if (target === "ACCEPT") return { isAccepted: true, by: text };
     if (target === "DROP" || target === "REJECT") return { isAccepted: false, by: text };
     if (target === "RETURN") return undefined;
@@ -115,8 +117,15 @@ function matches(option: string, value: string, packet: FilteredPacket): boolean
 }
 
 function isIn(address: string, network: string): boolean {
-  const [base = "", prefix = "32"] = network.split("/");
+  const [base = "", prefix = familyOf(address) === 4 ? "32" : "128"] = network.split("/");
+  if (!/^\d+$/.test(prefix)) return isIPv4Masked(address, base, prefix);
   return inNetwork(address, base, Number(prefix));
+}
+
+/** A mask that is no prefix, as 0.0.0.31. Of IPv6 there is none here: only `iptables-save` is read. */
+function isIPv4Masked(address: string, base: string, mask: string): boolean {
+  const bytes = [address, base, mask].map((text) => text.split(".").map(Number));
+  return bytes[2]!.every((bits, at) => (bytes[0]![at]! & bits) === (bytes[1]![at]! & bits));
 }
 
 function inRange(port: number, range: string): boolean {

@@ -27,6 +27,8 @@ export interface FleetGroup {
   activeNodeId: string | null;
   /** The member that held the VIPs before, until it says that it let go; `sequence` is the change that took them away. */
   releasing: { nodeId: string; sequence: number } | null;
+  /** Whether its VIPs answer echo requests. */
+  ping: boolean;
 }
 
 export interface FleetService {

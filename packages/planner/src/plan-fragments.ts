@@ -77,7 +77,7 @@ export function planVip(input: {
   const { vip, generation, group, fleet } = input;
   const active = group.activeNodeId === null ? undefined : fleet.node(group.activeNodeId);
   if (!isDirecting(active) || group.releasing !== null) return undefined;
-  const content = { id: fragmentId.directorVip(vip), kind: "director.vip", vip, heldBy: "agent" } as const;
+  const content = { id: fragmentId.directorVip(vip), kind: "director.vip", vip, heldBy: "agent", ping: group.ping } as const;
   return { nodeId: active.id, fragment: stamp(content, generation) };
 }
 
@@ -135,6 +135,7 @@ function directorFragments(input: ServicePlanInput, director: FleetNode): Fragme
       notrack: groupHasFullNat && (spec.forwarding === "dr" || spec.forwarding === "tun"),
       ...healthOf(spec, front),
       ...(isProved(front) ? { provesPaths: true } : {}),
+      allow: spec.allow,
       destinations: destinations.toSorted((a, b) => compare(a.realServerId, b.realServerId)),
     } as const satisfies Omit<DirectorServiceFragment, "hash" | "generation">;
     return stamp(content, service.sequence);
@@ -205,6 +206,7 @@ function realServerFragments({ service, fleet }: ServicePlanInput, served: reado
       endpoints: distinct(serving),
       directors: tunnelDirectors(own, fleet),
       ...probersOf(own, first, fleet),
+      allow: service.spec.allow,
     } as const satisfies Omit<RealServerFragment, "hash" | "generation">;
     return [stamp(content, service.sequence)];
   });

@@ -2,6 +2,7 @@ import {
   type Encapsulation,
   type Facts,
   familyOf,
+  hostPrefix,
   type PlannedDirector,
   type RealServerFragment,
   type Resource,
@@ -25,6 +26,7 @@ import {
   sysctlAtLeast,
   to,
 } from "./resources.ts";
+import { closedVip, openService } from "./vip-guard.ts";
 
 /** The kernel uses the greater of `all` and the interface's own value, and `lo` is where the VIP lives. */
 const arpSilence: readonly Resource[] = ["all", "lo"].flatMap((name) => [
@@ -55,9 +57,9 @@ function serve(
 ): Resource[] {
   switch (forwarding) {
     case "dr":
-      return answerForVip(fragment);
+      return answerForVip(fragment, facts);
     case "tun":
-      return [...tunnelsOf(fragment, rip, facts), ...mssClamp(fragment, rip, facts), ...answerForVip(fragment)];
+      return [...tunnelsOf(fragment, rip, facts), ...mssClamp(fragment, rip, facts), ...answerForVip(fragment, facts)];
     case "nat":
     case "fullnat":
       return []; // replies go back through the director, so the VIP stays off this node
@@ -67,7 +69,7 @@ function serve(
 }
 
 /** The VIP on `lo`, silent in ARP (IPv6 needs no silence: a neighbour solicitation for an address of `lo` is not answered). */
-function answerForVip(fragment: RealServerFragment): Resource[] {
+function answerForVip(fragment: RealServerFragment, facts: Facts): Resource[] {
   const { vip, protocol, port: number } = fragment;
   const family = familyOf(vip);
   const accounting = filterRule({
@@ -82,7 +84,19 @@ function answerForVip(fragment: RealServerFragment): Resource[] {
     ...(family === 4 ? arpSilence : []),
     accounting,
     ...arrivalResources(fragment),
+    ...closing(fragment, facts),
     hostAddress("lo", vip, "vipOnLoopback"),
+  ];
+}
+
+/** The VIP on `lo` would else answer for whatever listens on all addresses. Probes of paths come from the directors themselves. */
+function closing({ vip, protocol, port: number, allow, probedFrom = [] }: RealServerFragment, facts: Facts): Resource[] {
+  if (allow === undefined) return [];
+  const probers = probedFrom.map((address) => `${address}/${hostPrefix(address)}`);
+  const sources = allow.length === 0 ? [] : [...allow, ...probers];
+  return [
+    ...openService("realServer", { vip, protocol, port: number, allow: sources }, facts),
+    ...closedVip("realServer", vip, false, facts),
   ];
 }
 

@@ -46,7 +46,18 @@ export function filterRule(rule: Omit<FilterRuleResource, "kind" | "key">): Filt
  * Order of rules inside a chain of ours, lowest first: a forged outer packet is dropped before anything else, what a device may bring is let
  * through before the rest of it is dropped.
  */
-export const ruleOrder = { forgery: 10, notrack: 50, accept: 100, drop: 900, snat: 100, account: 100, path: 60, clamp: 200 } as const;
+export const ruleOrder = {
+  forgery: 10,
+  notrack: 50,
+  accept: 100,
+  drop: 900,
+  snat: 100,
+  account: 100,
+  path: 60,
+  clamp: 200,
+  vipPass: 300,
+  vipChain: 310,
+} as const;
 
 /** `-s 192.0.2.1/32`, spelled as iptables-save does, so that what is asked and what is found compare as text. */
 export function from(address: string): string[] {

@@ -27,6 +27,7 @@ export function validateService(input: Spec, context: ValidationContext): FieldE
     ...checkScheduling(input),
     ...checkRealServers(input, context),
     ...checkHealth(input),
+    ...checkAllow(input),
   ];
 }
 
@@ -152,6 +153,14 @@ function checkHealth({ health, vip, realServers, port }: Spec): FieldError[] {
       });
   }
   return errors;
+}
+
+function checkAllow({ allow, vip }: Spec): FieldError[] {
+  return allow.flatMap((network, index) => {
+    if (familyOf(network.slice(0, network.indexOf("/"))) === familyOf(vip)) return [];
+    const detail = `${network} and the VIP ${vip} are of different address families.`;
+    return [error(`/allow/${index}`, "allow.familyMismatch", detail, { network })];
+  });
 }
 
 function checkRealServers(input: Spec, { group, nodes }: ValidationContext): FieldError[] {

@@ -24,7 +24,7 @@ export function meets(have: Resource, want: Resource): boolean {
       if (want.value !== undefined) return have.value === want.value;
       return Number(have.value) >= (want.atLeast ?? 0);
     case "filterRule":
-      return have.kind === "filterRule" && sameList(have.match, want.match);
+      return have.kind === "filterRule" && have.chain === want.chain && sameList(have.match, want.match);
     case "ipvsService":
       return (
         have.kind === "ipvsService" &&

@@ -207,11 +207,13 @@ function tolerate(step: Action, result: ActionResult): ActionResult {
 function holding(desired: Desired, isBad: (key: string) => boolean): (step: Action) => KernelFailure | undefined {
   /** Whether some fragment that wants the key has all else that it stands on. */
   const hasFooting = (key: string, rank: number) =>
-    desired
-      .owners(key)
-      .some((id) =>
-        desired.fragment(id)?.resources.every((other) => other.key === key || buildRank(other) >= rank || !isBad(other.key)),
-      );
+    desired.owners(key).some((id) =>
+      desired.fragment(id)?.resources.every((other) => {
+        // Without what closes a VIP it serves all the same, and the fragment says that it failed.
+        const isClosing = other.kind === "filterRule" && buildRank(other) > destinationRank;
+        return other.key === key || isClosing || buildRank(other) >= rank || !isBad(other.key);
+      }),
+    );
   let services: Map<string, string[]> | undefined;
   return (step) => {
     if (step.op === "delete") return undefined;

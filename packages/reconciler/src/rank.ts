@@ -4,6 +4,7 @@ import type { Resource } from "@trigon/model";
  * What must stand before what. `net/ipv4/vs/*` exists only after its module and `conf/<tunnel>` only after its link; a device comes up only
  * behind its filter; a VIP bound before its services resets clients, and before ARP silence it steals the director's traffic. IPVS takes part
  * in connection tracking only once the rules stand that keep DR and Tunnel out of it, or a stateful firewall would drop their connections.
+ * What closes VIPs to all but their services comes after these, which wait for nothing that takes longer than they do.
  */
 const building = [
   "module",
@@ -16,6 +17,7 @@ const building = [
   "linkState up",
   "ipvsService",
   "ipvsDestination",
+  "filterRule vip",
   "address vip",
 ] as const;
 
@@ -28,6 +30,7 @@ const removing = [
   "link",
   "sysctl tracking",
   "filterRule",
+  "filterRule vip",
   "address tunnel",
   "sysctl",
   "linkState down",
@@ -42,6 +45,8 @@ function stepOf(resource: Resource): Step {
       return resource.up ? "linkState up" : "linkState down";
     case "address":
       return resource.purpose === "tunnel" ? "address tunnel" : "address vip";
+    case "filterRule":
+      return resource.table === "filter" ? "filterRule vip" : "filterRule";
     case "sysctl":
       return resource.path === "net/ipv4/vs/conntrack" ? "sysctl tracking" : "sysctl";
     default:

@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { arpHolders, capture, fetchAnswers, type Lab } from "@trigon/lab";
+import { arpHolders, capture, fetchAnswers, type Lab, startHttpd } from "@trigon/lab";
 import { vips } from "./services.ts";
 
 /** What Trigon sets so that packets go the right way, and the packets that show whether it does. */
@@ -52,11 +52,11 @@ async function arpSenders(lab: Lab): Promise<string> {
   return [...new Set(senders)].sort().join(", ");
 }
 
-/** Whether an echo request to the VIP, in a tunnel packet that bears the director's address, is answered. */
+/** Whether an echo request to a Tunnel real server itself, in a tunnel packet that bears the director's address, is answered. */
 async function strangersEcho(lab: Lab): Promise<string> {
   const rs4 = lab.host("rs4");
   const replies = await capture(rs4, "icmp", "eth0");
-  await lab.host("client").exec([stranger, director, "10.3.0.24", client, vips.tun, "icmp", "7777", "crafted"]);
+  await lab.host("client").exec([stranger, director, "10.3.0.24", client, "10.3.0.24", "icmp", "7777", "crafted"]);
   // A plain ping goes the same way after it: with its answer, the crafted one has had its own.
   await lab.host("client").sh("ping -c 1 -W 5 10.3.0.24");
   await replies.waitFor(/10\.3\.0\.24 > 10\.1\.0\.10: ICMP echo reply/, 20_000);
@@ -73,6 +73,27 @@ async function behindFirewall(lab: Lab): Promise<string> {
     return await answering(lab, vips.dr);
   } finally {
     await dir1.sh(rules(`-D ${rule}`));
+  }
+}
+
+/** A port that no service publishes, on which a daemon of the node listens on all its addresses. */
+const unpublished = 2222;
+
+/** Who answers at the DR service's VIP on a port that is none of its own. */
+async function behindVip(lab: Lab, host: string): Promise<string> {
+  await startHttpd(lab, host, `0.0.0.0:${unpublished}`);
+  const answers = await fetchAnswers(lab.host("client"), `${vips.dr}:${unpublished}`, { count: 2, timeoutSeconds: 1 });
+  return [...new Set(answers.map(({ server }) => server))].join(", ") || "nobody";
+}
+
+/** The same for who sends frames for the VIP to a real server directly. */
+async function behindVipOnLoopback(lab: Lab): Promise<string> {
+  const router = lab.host("router");
+  await router.sh(`ip route add ${vips.dr}/32 via 10.2.0.21`);
+  try {
+    return await behindVip(lab, "rs1");
+  } finally {
+    await router.sh(`ip route del ${vips.dr}/32 via 10.2.0.21`);
   }
 }
 
@@ -148,6 +169,22 @@ export const guards: readonly Guard[] = [
     switchOff: rules("-t raw -F TRIGON-PREROUTING"),
     observe: behindFirewall,
     wanted: `rs1 saw ${client}, rs2 saw ${client}`,
+  },
+  {
+    name: "vip-default-deny",
+    prevents: "a daemon of the director that listens on all addresses answers at the VIP",
+    host: "dir1",
+    switchOff: rules("-F TRIGON-INPUT"),
+    observe: (lab) => behindVip(lab, "dir1"),
+    wanted: "nobody",
+  },
+  {
+    name: "vip-default-deny-on-lo",
+    prevents: "a daemon of a real server that listens on all addresses answers at the VIP on lo",
+    host: "rs1",
+    switchOff: rules("-F TRIGON-INPUT"),
+    observe: behindVipOnLoopback,
+    wanted: "nobody",
   },
 ];
 

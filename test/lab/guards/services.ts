@@ -6,6 +6,7 @@ export const vips = { dr: "10.2.0.100", tun: "10.2.0.101", nat: "10.2.0.102", fu
 const dr = fragmentsOf({
   vip: vips.dr,
   forwarding: "dr",
+  allow: [],
   realServers: [
     { host: "rs1", rip: "10.2.0.21" },
     { host: "rs2", rip: "10.2.0.22" },
@@ -14,6 +15,7 @@ const dr = fragmentsOf({
 const tun = fragmentsOf({
   vip: vips.tun,
   forwarding: "tun",
+  allow: [],
   realServers: [
     { host: "rs3", rip: "10.2.0.23" },
     { host: "rs4", rip: "10.3.0.24" },
@@ -22,6 +24,7 @@ const tun = fragmentsOf({
 const nat = fragmentsOf({
   vip: vips.nat,
   forwarding: "nat",
+  allow: [],
   realServers: [
     { host: "rs5", rip: "10.4.0.25", port: 8080 },
     { host: "rs6", rip: "10.4.0.26", port: 8080 },
@@ -30,6 +33,7 @@ const nat = fragmentsOf({
 const fullnat = fragmentsOf({
   vip: vips.fullnat,
   forwarding: "fullnat",
+  allow: [],
   snatSource: "dip",
   realServers: [
     { host: "rs1", rip: "10.2.0.21" },

@@ -75,7 +75,8 @@ export function putGroupSpec(draft: Draft, group: StoredGroup, spec: DirectorGro
   const before = specOf(group);
   if (JSON.stringify(before) === JSON.stringify(specOf({ ...group, ...spec }))) return;
   const next = withActive(group, spec.activeNodeId, draft.sequence);
-  draft.putGroup({ ...next, name: spec.name, mode: spec.mode, revision: group.revision + 1 });
+  const { name, mode, ping, manageFirewall } = spec;
+  draft.putGroup({ ...next, name, mode, ping, manageFirewall, revision: group.revision + 1 });
   const change = { action: "updated", objectKind: "directorGroup", objectId: id, objectName: spec.name } as const;
   draft.change({ ...change, before, after: spec });
   draft.audit("directorGroup.updated", id, { name: spec.name, activeNodeId: spec.activeNodeId });
@@ -95,8 +96,9 @@ export function deleteGroup(draft: Draft, id: string): void {
 }
 
 /** Brings a deleted group back under its own id, without members. */
-export function restoreGroup(draft: Draft, id: string, { name, mode }: DirectorGroupSpec): void {
-  const spec = { name, mode, activeNodeId: null };
+export function restoreGroup(draft: Draft, id: string, before: DirectorGroupSpec): void {
+  const spec = { ...specOf(before), activeNodeId: null };
+  const { name } = spec;
   check(draft.state, spec, id);
   const revision = (draft.state.groups.get(id)?.revision ?? 0) + 1;
   draft.putGroup({ id, ...spec, releasingNodeId: null, releasingSequence: null, revision, deletedAt: null });
@@ -111,7 +113,13 @@ export function withActive(group: StoredGroup, activeNodeId: string | null, sequ
   return { ...group, activeNodeId, releasingNodeId: group.activeNodeId, releasingSequence: sequence };
 }
 
-export const specOf = ({ name, mode, activeNodeId }: DirectorGroupSpec): DirectorGroupSpec => ({ name, mode, activeNodeId });
+export const specOf = ({ name, mode, activeNodeId, ping, manageFirewall }: DirectorGroupSpec): DirectorGroupSpec => ({
+  name,
+  mode,
+  activeNodeId,
+  ping,
+  manageFirewall,
+});
 
 function check(state: FleetState, spec: DirectorGroupSpec, id: string | null): void {
   const errors: FieldError[] = [];

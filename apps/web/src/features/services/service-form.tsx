@@ -172,7 +172,7 @@ function Advanced({ errorOf }: { errorOf: ErrorOf }) {
     name: ["forwarding", "scheduler", "protocol", "persistence"],
   });
   const groups = useQuery(trpc.directorGroup.list.queryOptions({ limit: 100 }));
-  const hasError = ["scheduler", "persistence", "encapsulation", "snatSource", "description", "directorGroupId"].some(
+  const hasError = ["scheduler", "persistence", "encapsulation", "snatSource", "allow", "description", "directorGroupId"].some(
     (name) => name in formState.errors,
   );
   return (
@@ -231,6 +231,7 @@ function Advanced({ errorOf }: { errorOf: ErrorOf }) {
             </fieldset>
           ) : null}
           {protocol === "udp" ? <ToggleRow label={t("form.onePacket")} hint={t("form.onePacketHint")} name="onePacket" /> : null}
+          <AllowField errorOf={errorOf} />
           <div className="space-y-3 sm:col-span-2">
             <Toggle
               label={t("form.persistence")}
@@ -273,6 +274,37 @@ function Advanced({ errorOf }: { errorOf: ErrorOf }) {
         </div>
       </Disclosure>
     </Card>
+  );
+}
+
+/** Networks as lines of text; what stands between them is the reader's. */
+function AllowField({ errorOf }: { errorOf: ErrorOf }) {
+  const t = useTranslations("form");
+  const { control, formState } = useFormContext<ServiceValues>();
+  const errors = formState.errors.allow;
+  const first = Array.isArray(errors) ? errors.findIndex(Boolean) : -1;
+  const own = first >= 0 ? (errors as { message?: string }[])[first]?.message : errors?.message;
+  return (
+    <Controller
+      control={control}
+      name="allow"
+      render={({ field }) => {
+        const server = field.value.map((_network, index) => errorOf(`allow.${index}`, undefined)).find(Boolean);
+        return (
+          <Field className="sm:col-span-2" label={t("allow")} hint={t("allowHint")} error={own ?? server}>
+            <Textarea
+              rows={2}
+              spellCheck={false}
+              className="font-mono"
+              placeholder="192.0.2.0/24"
+              defaultValue={field.value.join("\n")}
+              onBlur={field.onBlur}
+              onChange={(event) => field.onChange(event.target.value.split(/[\s,]+/).filter(Boolean))}
+            />
+          </Field>
+        );
+      }}
+    />
   );
 }
 

@@ -23,6 +23,15 @@ export function SettingsTab({ view }: { view: VirtualServiceView }) {
         : t("common.off"),
     },
     ...(view.protocol === "udp" ? [{ name: t("form.onePacket"), value: view.onePacket ? t("common.on") : t("common.off") }] : []),
+    {
+      name: t("form.allow"),
+      value:
+        view.allow.length === 0 ? (
+          t("form.everyone")
+        ) : (
+          <span className="break-words font-mono text-[0.8125rem]">{view.allow.join(", ")}</span>
+        ),
+    },
     { name: t("form.enabled"), value: view.enabled ? t("common.on") : t("common.off") },
     { name: t("service.revision"), value: view.revision },
     { name: t("service.created"), value: <Moment at={view.createdAt} /> },

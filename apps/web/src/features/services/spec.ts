@@ -24,6 +24,7 @@ export function emptyService(): ServiceValues {
     schedulerFlags: [],
     persistence: null,
     onePacket: false,
+    allow: [],
     health: HealthSpec.parse({}),
     realServers: [emptyRealServer()],
   };

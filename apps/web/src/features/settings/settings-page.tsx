@@ -7,6 +7,7 @@ import { themes, useLanguage, useThemeChoice } from "../../components/preference
 import { type Locale, localeNames, locales } from "../../i18n/locale.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ApiTokens } from "./api-tokens.tsx";
+import { DirectorGroups } from "./director-groups.tsx";
 
 export function SettingsPage() {
   const t = useTranslations();
@@ -15,6 +16,7 @@ export function SettingsPage() {
       <PageHeader title={t("nav.settings")} />
       <div className="max-w-5xl space-y-4">
         <ApiTokens />
+        <DirectorGroups />
         <div className="grid gap-4 md:grid-cols-2">
           <Appearance />
           <Fleet />

@@ -1,0 +1,51 @@
+"use client";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { DirectorGroupSpec, type DirectorGroupView } from "@trigon/model";
+import { Card, CardHeader, Switch, toast } from "@trigon/ui";
+import { useTranslations } from "use-intl";
+import { useTRPC } from "../../lib/trpc.ts";
+
+const switches = ["ping", "manageFirewall"] as const;
+
+/** What each director group does about its VIPs and the hosts' firewalls. */
+export function DirectorGroups() {
+  const t = useTranslations();
+  const trpc = useTRPC();
+  const queryClient = useQueryClient();
+  const groups = useQuery(trpc.directorGroup.list.queryOptions({ limit: 100 }));
+  const replace = useMutation(
+    trpc.directorGroup.replace.mutationOptions({
+      onSuccess: ({ name }) => void toast.success(t("groups.saved", { name })),
+      onError: () => void toast.error(t("service.notSaved")),
+      onSettled: () => void queryClient.invalidateQueries(trpc.directorGroup.pathFilter()),
+    }),
+  );
+  const set = ({ id, revision, members: _members, ...spec }: DirectorGroupView, change: Partial<DirectorGroupSpec>) =>
+    replace.mutate({ id, revision, spec: DirectorGroupSpec.parse({ ...spec, ...change }) });
+  return (
+    <Card>
+      <CardHeader title={t("groups.title")} hint={t("groups.hint")} />
+      <ul className="divide-y">
+        {groups.data?.data.map((group) => (
+          <li key={group.id} className="grid gap-3 p-4 sm:grid-cols-3">
+            <p className="font-medium">{group.name}</p>
+            {switches.map((name) => (
+              <div key={name} className="flex items-start gap-3">
+                <Switch
+                  aria-label={`${group.name}: ${t(`groups.${name}`)}`}
+                  checked={group[name]}
+                  disabled={replace.isPending}
+                  onCheckedChange={(on) => set(group, { [name]: on })}
+                />
+                <div className="min-w-0">
+                  <p className="font-medium text-[0.8125rem] leading-6">{t(`groups.${name}`)}</p>
+                  <p className="text-soft text-xs">{t(`groups.${name}Hint`)}</p>
+                </div>
+              </div>
+            ))}
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}

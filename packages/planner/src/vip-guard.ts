@@ -1,0 +1,85 @@
+import { type Facts, familyOf, hostPrefix, type Protocol, type Resource } from "@trigon/model";
+import { filterRule, port, ruleOrder, to } from "./resources.ts";
+
+/** A service as far as it opens its VIP. */
+export interface OpenService {
+  vip: string;
+  protocol: Protocol;
+  /** 0: all ports. */
+  port: number;
+  /** Networks whose clients may come; none: everyone. */
+  allow: readonly string[];
+}
+
+/** Rules stand in this many chains, by the last bits of the VIP, so that a packet meets few of them however many VIPs there are. */
+const chains = 32;
+
+/** The words for ICMP of each family, and the types that a VIP must take in: errors, and neighbour discovery. */
+const icmp = {
+  4: { protocol: ["-p", "icmp"], type: ["-m", "icmp", "--icmp-type"], needed: [3, 11, 12] },
+  6: { protocol: ["-p", "ipv6-icmp"], type: ["-m", "icmp6", "--icmpv6-type"], needed: [1, 2, 3, 4, 133, 134, 135, 136, 137] },
+} as const;
+
+const input = (vip: string, id: string, order: number, match: readonly string[], chain?: string) =>
+  filterRule({ family: familyOf(vip), table: "filter", hook: "INPUT", id, order, match, ...(chain ? { chain } : {}) });
+
+/**
+ * A VIP answers for its services only: whatever else of this machine listens on all addresses does not. Only what opens a connection is judged:
+ * the other packets of TCP reach nobody who did not answer the first, and so every established connection passes by one rule. `holder` keeps
+ * apart what a node does as a director and as a real server. None without iptables: doctor says so, and traffic is worth more.
+ */
+export function closedVip(holder: "director" | "realServer", vip: string, ping: boolean, facts: Facts): Resource[] {
+  if (facts.iptables === "none") return [];
+  const { protocol, type, needed } = icmp[familyOf(vip)];
+  const chain = chainOf(vip);
+  const rest = ping ? ["!", ...protocol] : [];
+  return [
+    input(vip, "vip-local", ruleOrder.vipPass, ["-i", "lo", "-j", "RETURN"]),
+    input(vip, "vip-established", ruleOrder.vipPass, [
+      ...["-p", "tcp", "-m", "tcp", "!", "--tcp-flags", "FIN,SYN,RST,ACK", "SYN", "-j", "RETURN"],
+    ]),
+    ...needed.map((number) =>
+      input(vip, `vip-icmp:${number}`, ruleOrder.vipPass, [...protocol, ...type, String(number), "-j", "RETURN"]),
+    ),
+    input(vip, `vip-chain:${chain}`, ruleOrder.vipChain, ["-d", lastBits(vip), "-g", `TRIGON-INPUT-${chain}`]),
+    input(vip, `vip-closed:${holder}:${vip}`, ruleOrder.drop, [...to(vip), ...rest, "-j", "DROP"], chain),
+  ];
+}
+
+/** What lets the clients of one service through to its VIP, and on to the host's own rules. */
+export function openService(
+  holder: "director" | "realServer",
+  { vip, protocol, port: number, allow }: OpenService,
+  facts: Facts,
+): Resource[] {
+  if (facts.iptables === "none") return [];
+  const named = number === 0 ? ["-p", protocol] : port(protocol, "dport", number);
+  const rule = (id: string, source: readonly string[]) =>
+    input(
+      vip,
+      `vip-open:${holder}:${vip}:${protocol}:${number}${id}`,
+      ruleOrder.accept,
+      [...source, ...to(vip), ...named, "-j", "RETURN"],
+      chainOf(vip),
+    );
+  if (allow.length === 0) return [rule("", [])];
+  const own = allow.filter((network) => familyOf(network.split("/")[0]!) === familyOf(vip));
+  return [...new Set(own)].map((network) => rule(`:${network}`, isEveryone(network) ? [] : ["-s", network]));
+}
+
+/** iptables-save prints no source for the network of all addresses. */
+const isEveryone = (network: string) => network.endsWith("/0");
+
+const chainOf = (vip: string): string => String(lastNumber(vip) % chains);
+
+/** The part of an address in which neighbours differ. */
+function lastNumber(address: string): number {
+  return hostPrefix(address) === 32 ? Number(address.split(".")[3]) : Number.parseInt(address.split(":").at(-1) || "0", 16);
+}
+
+/** All addresses with the same last bits, as iptables-save spells them. */
+function lastBits(vip: string): string {
+  const number = lastNumber(vip) % chains;
+  if (hostPrefix(vip) === 32) return `0.0.0.${number}/0.0.0.${chains - 1}`;
+  return `::${number === 0 ? "" : number.toString(16)}/::${(chains - 1).toString(16)}`;
+}

@@ -1,0 +1,2 @@
+ALTER TABLE "directorGroup" ADD COLUMN "ping" BOOLEAN NOT NULL DEFAULT true;
+ALTER TABLE "directorGroup" ADD COLUMN "manageFirewall" BOOLEAN NOT NULL DEFAULT false;

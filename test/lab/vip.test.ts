@@ -1,0 +1,40 @@
+import { fetchAnswers } from "@trigon/lab";
+import { beforeAll, describe, expect, test } from "vitest";
+import { applyPlan, fragmentsOf, installAgent } from "./agent.ts";
+import { useLab } from "./use-lab.ts";
+
+const vip = "10.2.0.100";
+
+describe("what a VIP answers", { timeout: 120_000 }, () => {
+  const lab = useLab({ fresh: ["dir1", "rs1", "client", "router"] });
+  const service = (ping: boolean, allow: string[]) =>
+    fragmentsOf({ vip, forwarding: "dr", realServers: [{ host: "rs1", rip: "10.2.0.21" }], allow, ping });
+  const apply = async (ping: boolean, allow: string[]) => {
+    const { service: own, vip: address, realServer } = service(ping, allow);
+    await applyPlan(lab.host("rs1"), [realServer("rs1")]);
+    await applyPlan(lab.host("dir1"), [own, address]);
+  };
+  const answered = async (host: string) => (await fetchAnswers(lab.host(host), `${vip}:80`, { timeoutSeconds: 1 })).length;
+  const pings = async () => (await lab.host("client").exec(["ping", "-c", "1", "-W", "2", vip])).code === 0;
+
+  beforeAll(async () => {
+    await installAgent(lab.host("dir1"), lab.host("rs1"));
+  }, 300_000);
+
+  test("everyone's requests and echo requests, when nothing else is asked for", async () => {
+    await apply(true, []);
+    expect([await answered("client"), await answered("router"), await pings()]).toEqual([1, 1, true]);
+  });
+
+  test("no echo request, when it shall not", async () => {
+    await apply(false, []);
+    expect([await answered("client"), await pings()]).toEqual([1, false]);
+  });
+
+  test("only the networks that are allowed, at once", async () => {
+    await apply(true, ["10.1.0.0/24"]);
+    expect([await answered("client"), await answered("router")]).toEqual([1, 0]);
+    await apply(true, ["10.2.0.0/24"]);
+    expect([await answered("client"), await answered("router")]).toEqual([0, 1]);
+  });
+});
