@@ -150,7 +150,7 @@ try {
   const expected = services * (1 + destinations);
   await until(
     "the director to hold them all",
-    async () => Number(await world.lab.host("dir1").sh("ipvsadm -Sn | wc -l")) === expected,
+    async () => Number(await world.lab.host("dir1").sh("ipvsadm -Sn | grep -vc -- ' -f '")) === expected,
     { deadlineMs: 300_000, everyMs: 1_000 },
   );
 

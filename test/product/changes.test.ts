@@ -3,12 +3,13 @@ import type { ChangeView, NodeDetailView, NodeView } from "@trigon/model";
 import { describe, expect, test } from "vitest";
 import { demoServices } from "../../infra/demo/services.ts";
 import { createService } from "../../infra/demo/world.ts";
+import { ipvsTable } from "./oracles.ts";
 import { patchService, useWorld } from "./use-world.ts";
 
 describe("a change that is taken back, and a node that says what is wrong", { timeout: 300_000 }, () => {
   const world = useWorld();
   const host = (name: string) => world.lab.host(name);
-  const table = async () => (await host("dir1").sh("ipvsadm -Sn")).split("\n").sort().join("\n");
+  const table = () => ipvsTable(host("dir1"));
   const newest = async (name: string) =>
     (await world.api.call<{ data: ChangeView[] }>("GET", `/changes?limit=1&query=${name}`)).data[0]!;
   const becomes = (expected: string) =>

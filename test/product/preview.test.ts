@@ -3,6 +3,7 @@ import type { ChangePreview, VirtualServiceInput, VirtualServiceView } from "@tr
 import { describe, expect, test } from "vitest";
 import { demoServices } from "../../infra/demo/services.ts";
 import { createService } from "../../infra/demo/world.ts";
+import { isOfProbes } from "./oracles.ts";
 import { deleteService, ifMatch, patchService, useWorld } from "./use-world.ts";
 
 /** The lines of `ipvsadm -Sn` by what they are about, after these commands were carried out. */
@@ -27,12 +28,12 @@ describe("what a preview says is what ipvsadm shows afterwards", { timeout: 300_
   const table = async () =>
     (await host("dir1").sh("ipvsadm -Sn"))
       .split("\n")
-      .filter((line) => line.startsWith("-"))
+      .filter((line) => line.startsWith("-") && !isOfProbes(line))
       .map((line) => line.replace(" --tun-type ipip", ""))
       .sort();
   const linesOf = (preview: ChangePreview, name: string, tool: string) =>
     (preview.nodes.find(({ nodeName }) => nodeName === name)?.steps ?? []).flatMap(({ commands }) =>
-      commands.filter((command) => command.startsWith(`${tool} `)),
+      commands.filter((command) => command.startsWith(`${tool} `) && !isOfProbes(command)),
     );
   const settles = (expected: readonly string[]) =>
     until(`ipvsadm -Sn to be\n${expected.join("\n")}`, async () => (await table()).join("\n") === expected.join("\n"), {

@@ -10,6 +10,7 @@ import { serveControl } from "./control.ts";
 import { Doctor } from "./doctor.ts";
 import { ControllerLink } from "./link/controller-link.ts";
 import { sendCounters } from "./link/counting.ts";
+import { watchListeners } from "./link/listeners.ts";
 import { Reporter, type Run } from "./link/reporter.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { openNode, openPolicy } from "./node.ts";
@@ -96,6 +97,10 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
         position: () => loop.position,
         onPlan: (plan, json) => (loop.accept(plan, json).verdict === "gap" ? "gap" : "done"),
         onReportNow: () => reporter?.now(),
+        onProbe: (serviceId) => {
+          health.hasten(serviceId);
+          proofs.hasten(serviceId);
+        },
         onState: (state, reason) => log.info(`controller: ${state}`, reason === null ? {} : { reason }),
       },
     });
@@ -103,6 +108,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
     reporter = new Reporter({ loop, health, doctor, link: current, run, fleetId, log });
     current.start();
     reporter.changed();
+    void watchListeners({ loop, link: current, log, signal });
     void sendCounters({ kernel, loop, drains, proofs, link: current, run, log, signal });
   } else log.info("This node is not enrolled: it keeps what was applied by hand");
 

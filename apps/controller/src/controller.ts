@@ -73,6 +73,7 @@ export async function startController(options: {
       ]),
       onNodeChanged: (nodeId, generation) => hub.announce(nodeId, generation),
       onNodeEdited: (nodeId) => hub.wake(nodeId),
+      onProbe: (nodeId, serviceId) => hub.probe(nodeId, serviceId),
       log: (line) => log.warn(line),
     });
     closers.push(() => api.close());

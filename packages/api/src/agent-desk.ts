@@ -1,5 +1,6 @@
 import {
   type AgentCounters,
+  type AgentHint,
   type AgentReport,
   DomainError,
   type Facts,
@@ -15,6 +16,18 @@ import type { StoredNode } from "./fleet-rows.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
 
+const probePrefix = "probe ";
+
+/** What replicas tell each other so that a director looks at a service at once. */
+const probeNews = (directorNodeId: string, serviceId: string): string => `${probePrefix}${directorNodeId} ${serviceId}`;
+
+/** The inverse of what `hint` tells; undefined for other news. */
+export function readProbeNews(news: string): { directorNodeId: string; serviceId: string } | undefined {
+  if (!news.startsWith(probePrefix)) return undefined;
+  const [directorNodeId = "", serviceId = ""] = news.slice(probePrefix.length).split(" ");
+  return { directorNodeId, serviceId };
+}
+
 /** What the agent protocol needs of the API. All of it throws DomainErrors. */
 export interface AgentDesk {
   /** Throws `node.revoked` or `node.quarantined` for a node that may not talk now; answers from memory. */
@@ -23,6 +36,8 @@ export interface AgentDesk {
   planFor(nodeId: string, since: { generation: number; epoch: number } | null): Promise<PlanEnvelope>;
   report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
+  /** Has the directors of these services look at once, as far as the node serves them. */
+  hint(nodeId: string, hint: AgentHint): Promise<void>;
   renew(nodeId: string, csr: string): Promise<z.infer<typeof RenewAnswer>>;
   /** A stream of the node was opened, or its last one ended. */
   connected(nodeId: string, isConnected: boolean): void;
@@ -111,6 +126,15 @@ export function agentDesk(context: ServiceContext, certificates: Certificates, c
     async counters(nodeId, counters) {
       live.seen(nodeId);
       await counterStore.accept(nodeId, counters);
+    },
+
+    async hint(nodeId, { serviceIds }) {
+      for (const serviceId of new Set(serviceIds)) {
+        const service = store.state.services.get(serviceId);
+        const isServed = service?.gates.some(({ wanted, admitted }) => (admitted ?? wanted)?.nodeId === nodeId);
+        const director = service && store.state.groups.get(service.spec.directorGroupId)?.activeNodeId;
+        if (isServed && director) await context.db.tell(probeNews(director, serviceId));
+      }
     },
 
     async renew(nodeId, csr) {

@@ -2,7 +2,7 @@ import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import { type Database, listen } from "@trigon/db";
 import type { Actor } from "./actor.ts";
-import { type AgentDesk, agentDesk } from "./agent-desk.ts";
+import { type AgentDesk, agentDesk, readProbeNews } from "./agent-desk.ts";
 import { type Certificates, openCertificates } from "./certificates.ts";
 import { Chores } from "./chores.ts";
 import { CounterStore } from "./counters.ts";
@@ -41,6 +41,8 @@ export interface ApiOptions {
   onNodeChanged?: (nodeId: string, generation: number) => void;
   /** A node's row changed: it may have been revoked. */
   onNodeEdited?: (nodeId: string) => void;
+  /** A director shall probe a service at once. */
+  onProbe?: (directorNodeId: string, serviceId: string) => void;
   log?: (line: string) => void;
   /** Milliseconds; for tests. */
   now?: () => number;
@@ -142,7 +144,14 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       if (sequence === store.state.sequence) return;
       store.refresh().catch((error: Error) => log(`the fleet could not be read: ${error.message}`));
     },
-    { log, onNews: (tokenId) => watchers.emit("enrollmentToken", [tokenId]) },
+    {
+      log,
+      onNews: (news) => {
+        const probe = readProbeNews(news);
+        if (probe) options.onProbe?.(probe.directorNodeId, probe.serviceId);
+        else watchers.emit("enrollmentToken", [news]);
+      },
+    },
   );
   chores.start();
 

@@ -186,8 +186,14 @@ export type AgentCounters = z.infer<typeof AgentCounters>;
 export const StreamEvent = z.discriminatedUnion("type", [
   z.object({ type: z.literal("plan"), generation: z.int() }),
   z.object({ type: z.literal("hint"), hint: z.enum(["reportNow", "renew"]) }),
+  /** A real server says that something about this service's listener changed: look at once. */
+  z.object({ type: z.literal("probe"), serviceId: z.string() }),
 ]);
 export type StreamEvent = z.infer<typeof StreamEvent>;
+
+/** `POST /agent/v1/hint`: listeners for these services came or went on a real server. */
+export const AgentHint = z.object({ protocol: z.int(), serviceIds: z.array(z.string()).max(1_000) });
+export type AgentHint = z.infer<typeof AgentHint>;
 
 /** `POST /enroll/v1/nodes`, the only call made with a token instead of a certificate. */
 export const EnrollRequest = z.object({
@@ -220,6 +226,7 @@ export const agentPaths = {
   plan: "/agent/v1/plan",
   report: "/agent/v1/report",
   counters: "/agent/v1/counters",
+  hint: "/agent/v1/hint",
   renew: "/agent/v1/renew",
   enroll: "/enroll/v1/nodes",
 } as const;

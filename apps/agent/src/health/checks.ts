@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { type Clock, HealthEngine, type Probe, probe as realProbe, type SavedHealth } from "@trigon/health";
-import type { DirectorServiceFragment, HealthMode, HealthReport, ServiceHealth } from "@trigon/model";
+import { type DirectorServiceFragment, fragmentId, type HealthMode, type HealthReport, type ServiceHealth } from "@trigon/model";
 import { type Log, reasonOf } from "../log.ts";
 import { writeAtomically } from "../state/files.ts";
 
@@ -88,6 +88,12 @@ export class HealthChecks implements LoopHealth {
     this.#engine.remove(fragmentId);
     this.#modes.delete(fragmentId);
     this.#news.delete(fragmentId);
+  }
+
+  /** Probes a service's real servers at once, whatever front end of it they are under. */
+  hasten(serviceId: string): void {
+    const own = fragmentId.directorService(serviceId);
+    for (const id of this.#engine.ids()) if (id === own || id.startsWith(`${own}:`)) this.#engine.hasten(id);
   }
 
   /** The services whose health reads differently since the last call. */

@@ -1,8 +1,10 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
   type AgentCounters,
+  type AgentHint,
   type AgentReport,
   agentPaths,
+  agentProtocol,
   type PlanEnvelope,
   parsePlanEnvelope,
   RenewAnswer,
@@ -26,6 +28,8 @@ export interface LinkHandlers {
   /** Takes a plan in, and what it was read from; answers `gap` when it needs the whole one. */
   onPlan(plan: PlanEnvelope, json: Buffer): "done" | "gap";
   onReportNow(): void;
+  /** A real server says that this service's listener there came or went. */
+  onProbe(serviceId: string): void;
   onState(state: LinkState, reason: string | null): void;
 }
 
@@ -97,6 +101,11 @@ export class ControllerLink {
 
   async counters(counters: AgentCounters): Promise<void> {
     await this.#json(agentPaths.counters, counters);
+  }
+
+  /** Has the directors of these services probe at once. Throws when it could not be told. */
+  async hint(serviceIds: string[]): Promise<void> {
+    await this.#json(agentPaths.hint, { protocol: agentProtocol, serviceIds } satisfies AgentHint);
   }
 
   /** Fetches what is newer. Calls that come while one is under way are answered by one more after it. */
@@ -187,7 +196,8 @@ export class ControllerLink {
       const position = this.#handlers.position();
       if (position?.fleetId !== this.#identity.enrollment.fleetId || event.data.generation > position.generation)
         void this.fetchPlan();
-    } else if (event.data.hint === "renew") void this.#renew();
+    } else if (event.data.type === "probe") this.#handlers.onProbe(event.data.serviceId);
+    else if (event.data.hint === "renew") void this.#renew();
     else this.#handlers.onReportNow();
   }
 

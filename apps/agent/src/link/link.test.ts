@@ -205,6 +205,7 @@ async function connect(who: Identity = identity()): Promise<void> {
       position: () => loop.position,
       onPlan: (plan) => (loop.accept(plan).verdict === "gap" ? "gap" : "done"),
       onReportNow: () => reporter?.now(),
+      onProbe: () => undefined,
       onState: () => undefined,
     },
   });

@@ -2,6 +2,7 @@ import type { TLSSocket } from "node:tls";
 import type { HttpBindings } from "@hono/node-server";
 import {
   AgentCounters,
+  AgentHint,
   AgentReport,
   agentPaths,
   agentProtocol,
@@ -31,6 +32,7 @@ export interface AgentPort {
   planFor(nodeId: string, since: { generation: number; epoch: number } | null): Promise<PlanEnvelope>;
   report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
+  hint(nodeId: string, hint: AgentHint): Promise<void>;
   renew(nodeId: string, csr: string): Promise<z.infer<typeof RenewAnswer>>;
   /** The node's stream stands, as of now; or its last one to this replica ended. */
   connected(nodeId: string, isConnected: boolean): void;
@@ -118,6 +120,13 @@ export function createAgentApp(options: {
     const counters = await readJson(c.req.raw, AgentCounters, reportLimits.bytes);
     speaksOurs(counters.protocol);
     await port.counters(c.get("peer").nodeId, counters);
+    return c.json({});
+  });
+
+  app.post(agentPaths.hint, async (c) => {
+    const hint = await readJson(c.req.raw, AgentHint, smallBody * 4);
+    speaksOurs(hint.protocol);
+    await port.hint(c.get("peer").nodeId, hint);
     return c.json({});
   });
 

@@ -30,6 +30,7 @@ export function planStream(options: {
   const follower = hub.follow(nodeId);
   let since = options.since;
   let closed = false;
+  const waiting: StreamEvent[] = [];
   const close = () => {
     if (closed) return;
     closed = true;
@@ -42,9 +43,13 @@ export function planStream(options: {
     async pull(controller) {
       onAlive();
       while (!closed) {
+        const probe = waiting.shift();
+        if (probe) return controller.enqueue(encodeEvent(probe));
         const asked = performance.now();
         const generation = await follower.next(since, pingMs);
         if (closed || signal.aborted || !mayStay()) break;
+        for (const serviceId of follower.takeProbes()) waiting.push({ type: "probe", serviceId });
+        if (waiting.length > 0 && generation === null) return controller.enqueue(encodeEvent(waiting.shift()!));
         if (generation !== null) {
           since = generation;
           return controller.enqueue(encodeEvent({ type: "plan", generation }));
