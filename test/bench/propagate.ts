@@ -74,6 +74,7 @@ async function standIn({ lab, appliance }: World, onPlan: (plan: PlanEnvelope) =
         return "done";
       },
       onReportNow: () => undefined,
+      onProbe: () => undefined,
       onState: (state, reason) => {
         if (reason !== null) console.log(`stand-in: ${state}: ${reason}`);
       },
