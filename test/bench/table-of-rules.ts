@@ -1,3 +1,4 @@
+import { briefFragment, type DirectorServiceFragment } from "@trigon/model";
 import type { IpvsOperation } from "@trigon/netlink";
 
 /** The benches' rules: `services` TCP services with `destinations` real servers each, in DR with weight 1 and wlc. One source for every subject. */
@@ -41,10 +42,10 @@ export function keepalivedConf(rules: Rules, extra = 0): string {
     .join("");
 }
 
-/** For the agent: the same as one plan, or (from `since`) the change that gives the last service `extra` real servers more. */
+/** For the agent: the same as one plan, in the words of the controller, or (from `since`) the change that gives the last service `extra` real servers more. */
 export function plan(rules: Rules, { generation = 1, extra = 0, since = null as number | null } = {}) {
   const { services } = rules;
-  const fragment = (service: number) => ({
+  const fragment = (service: number): DirectorServiceFragment => ({
     id: `ds:vs_bench${service}`,
     hash: `${service}-${service === services - 1 ? extra : 0}`,
     generation,
@@ -80,7 +81,7 @@ export function plan(rules: Rules, { generation = 1, extra = 0, since = null as 
     since,
     observeOnly: false,
     allowMassRemoval: false,
-    fragments: since === null ? each(services).map(fragment) : [fragment(services - 1)],
+    fragments: since === null ? each(services).map(fragment).map(briefFragment) : [briefFragment(fragment(services - 1))],
     tombstones: [],
   };
 }

@@ -1,4 +1,4 @@
-import { Fragment, type FragmentState, kindOfKey, type Resource } from "@trigon/model";
+import { type FragmentState, kindOfKey, parseFragment, type Resource } from "@trigon/model";
 import { ResolveError, resolveFragment } from "@trigon/planner";
 import { Desired, type Kernel, Ledger, meets } from "@trigon/reconciler";
 import type { Hold } from "./loop.ts";
@@ -18,7 +18,7 @@ export async function inspect(paths: AgentPaths, kernel: Kernel): Promise<AgentS
   const desired = new Desired();
   const trouble = new Map<string, string>();
   for (const raw of fragments.values()) {
-    const fragment = Fragment.safeParse(raw);
+    const fragment = parseFragment(raw);
     if (!fragment.success) {
       trouble.set(raw.id, `This agent does not understand it (${raw.kind})`);
       continue;

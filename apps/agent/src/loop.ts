@@ -122,10 +122,6 @@ const isWholly = (step: PlanStep, plan: PlanEnvelope) =>
 
 const onOneLine = (json: Buffer | undefined) => (json?.includes("\n") ? undefined : json);
 
-function* oneAfterTheOther<T>(lists: Iterable<Iterable<T>>): Generator<T> {
-  for (const list of lists) yield* list;
-}
-
 /**
  * Keeps this node's kernel as its plan says. One pass at a time: a change looks at its own keys only, a rolling sweep at all the rest. It
  * needs no controller; what is wanted comes in through `accept`, what was reached is read from the getters after `onChange`.
@@ -410,14 +406,14 @@ export class NodeLoop {
     const position = this.position;
     if (work.facts || !this.#facts) await this.#readFacts(work);
     if (this.#hold) return this.#onChange();
-    const touched: Iterable<string>[] = [work.keys];
+    const touched = [[...work.keys]];
     for (const id of work.fragments) {
       const keys = this.#resolve(id, work);
       if (keys) touched.push(this.#worthALook(keys));
     }
     for (const id of work.health) {
       const keys = work.fragments.has(id) ? undefined : this.#resolve(id, work);
-      if (keys) touched.push(new Set([...keys].filter((key) => key.startsWith("ipvs") || key === templateSetting)));
+      if (keys) touched.push(keys.filter((key) => key.startsWith("ipvs") || key === templateSetting));
     }
     const reportOn = [...work.fragments].filter((id) => this.#desired.fragment(id));
 
@@ -430,7 +426,7 @@ export class NodeLoop {
       ledger: this.#ledger,
       desired: this.#desired,
       outcomes: this.#outcomes,
-      keys: work.everything ? this.#everyKey() : oneAfterTheOther(touched),
+      keys: work.everything ? this.#everyKey() : touched.flat(),
       fragments: reportOn,
       onDiff: () => {
         foundAt = Date.now();
@@ -467,17 +463,17 @@ export class NodeLoop {
   }
 
   /** Every service shares the rules of path probes, and reading rules starts a program: those that stand are left to the sweep. */
-  *#worthALook(keys: Iterable<string>): Generator<string> {
-    for (const key of keys) {
+  #worthALook(keys: readonly string[]): string[] {
+    return keys.filter((key) => {
       const wanted = isPathRule(key) ? this.#desired.get(key) : undefined;
-      if (!wanted || this.#outcomes.verified.get(key) !== wanted) yield key;
-    }
+      return !wanted || this.#outcomes.verified.get(key) !== wanted;
+    });
   }
 
   /**
    * Everything, except that nothing is removed while a fragment is not understood and was not in this run: what is there may be its.
    */
-  #everyKey(): Iterable<string> | "all" {
+  #everyKey(): readonly string[] | "all" {
     for (const id of this.#blocked.keys()) if (!this.#desired.fragment(id)) return [...this.#desired.keys()];
     return "all";
   }
@@ -492,7 +488,7 @@ export class NodeLoop {
   }
 
   /** Brings `desired` in line with a fragment of the plan, and answers the keys that concerns. */
-  #resolve(id: string, work: Work): Iterable<string> | undefined {
+  #resolve(id: string, work: Work): string[] | undefined {
     const raw = this.#cache?.fragments.get(id);
     // What this run never understood is known to the journal only.
     const wasUnknown = this.#blocked.has(id) && !this.#desired.fragment(id);

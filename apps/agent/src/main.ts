@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { createKernel, readMachine } from "@trigon/kernel";
-import { type DoctorReport, Fragment } from "@trigon/model";
+import { type DoctorReport, parseFragment } from "@trigon/model";
 import { Command } from "commander";
 import { type ApplyResult, applyResult, isReached } from "./apply-result.ts";
 import { readPlanFile } from "./cli/plan-file.ts";
@@ -135,7 +135,7 @@ async function examineAlone(): Promise<DoctorReport> {
     const { table } = await inspect(paths, kernel);
     const foreign = table.rows.filter(({ state }) => state === "foreign");
     // A fragment that this agent does not understand is not judged.
-    const fragments = [...readPlanCache(paths.state).fragments.values()].flatMap((raw) => Fragment.safeParse(raw).data ?? []);
+    const fragments = [...readPlanCache(paths.state).fragments.values()].flatMap((raw) => parseFragment(raw).data ?? []);
     return { at: new Date().toISOString(), findings: await lookAt({ fragments, facts, foreign }, readMachine) };
   } finally {
     await kernel.close();

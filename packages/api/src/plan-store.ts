@@ -1,4 +1,4 @@
-import { agentProtocol, type Fragment, fragmentId, type PlanEnvelope } from "@trigon/model";
+import { agentProtocol, briefFragment, type Fragment, fragmentId, type PlanEnvelope } from "@trigon/model";
 import { fragmentIdsOf, planFragments, planVip } from "@trigon/planner";
 import type { FleetState } from "./fleet-state.ts";
 import { fleetGroupOf } from "./fleet-state.ts";
@@ -105,7 +105,13 @@ export class PlanStore {
     const head = { protocol: agentProtocol, fleetId: id, epoch, generation: sequence, nodeId, observeOnly };
     const isMarked = allowMassRemovalUntil !== null && allowMassRemovalUntil.getTime() > now;
     if (!isDifference) {
-      return { ...head, since: null, allowMassRemoval: isMarked, fragments: [...own.values()], tombstones: [] };
+      return {
+        ...head,
+        since: null,
+        allowMassRemoval: isMarked,
+        fragments: [...own.values()].map(briefFragment),
+        tombstones: [],
+      };
     }
     const fragments: Fragment[] = [];
     const tombstones: string[] = [];
@@ -121,7 +127,13 @@ export class PlanStore {
         isExplained &&= isRemovalMeant(state, subject.id, nodeId);
       }
     }
-    return { ...head, since: since.generation, allowMassRemoval: isMarked || isExplained, fragments, tombstones };
+    return {
+      ...head,
+      since: since.generation,
+      allowMassRemoval: isMarked || isExplained,
+      fragments: fragments.map(briefFragment),
+      tombstones,
+    };
   }
 
   #touchedAfter(sequence: number): Subject[] {

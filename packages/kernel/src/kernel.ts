@@ -45,7 +45,7 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
     const asked = new Map<Adapter<ResourceKind>, string[]>();
     let kind = "";
     let list: string[] | undefined;
-    for (const key of keys) {
+    keys.forEach((key) => {
       // Keys of one kind mostly follow one another.
       if (kind === "" || !key.startsWith(kind)) {
         kind = `${kindOfKey(key)} `;
@@ -54,7 +54,7 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
         if (adapter && list) asked.set(adapter, list);
       }
       list?.push(key);
-    }
+    });
     return keyed(await Promise.all([...asked].map(([adapter, list]) => adapter.observe(list))));
   };
 
@@ -126,12 +126,12 @@ const keyed = (lists: readonly (readonly Resource[])[]): Map<string, Resource> =
 /** Neighbours of one adapter go to it together, in their order. */
 function runsOf(actions: readonly Action[], adapterOf: ReadonlyMap<ResourceKind, Adapter<ResourceKind>>) {
   const runs: [Adapter<ResourceKind>, ActionOn<ResourceKind>[]][] = [];
-  for (const action of actions) {
+  actions.forEach((action) => {
     const adapter = adapterOf.get(subject(action).kind)!;
     const last = runs.at(-1);
     if (last?.[0] === adapter) last[1].push(action);
     else runs.push([adapter, [action]]);
-  }
+  });
   return runs;
 }
 

@@ -215,8 +215,9 @@ export class NetlinkSocket {
   async #send(chunk: Buffer, starts: number[], fail: (index: number, errno: number) => void): Promise<void> {
     const first = this.#reserve(starts.length);
     const failed = new Set<number>();
-    for (const [index, start] of starts.entries())
+    starts.forEach((start, index) => {
       stamp(chunk, start, first + index, index === starts.length - 1 ? NLM_F_ACK : 0);
+    });
     const last = this.#sequence;
     const take = (reply: Message): boolean => {
       if (reply.type !== NLMSG_ERROR) return false;

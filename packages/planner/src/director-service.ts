@@ -35,8 +35,8 @@ export function directorService(planned: DirectorServiceFragment, facts: Facts, 
   const service = ipvsService(fragment);
   const serving = servingDestinations(planned, health);
   const keyStart = resourceKey.ipvsDestinationsOf(service.key);
-  const destinations = serving.map((destination) => ipvsDestination(fragment, service.key, keyStart, destination));
-  return [
+  const destinations = serving.map((destination): Resource => ipvsDestination(fragment, service.key, keyStart, destination));
+  const footing = [
     ...baseline,
     honoursPersistence(planned) ? honouring : quiescing,
     reuse,
@@ -47,8 +47,8 @@ export function directorService(planned: DirectorServiceFragment, facts: Facts, 
     ...pathResources(planned, facts),
     ...opening(fragment, facts),
     service,
-    ...destinations,
   ];
+  return footing.concat(destinations);
 }
 
 function ipvsService(fragment: DirectorServiceFragment): IpvsServiceResource {

@@ -30,8 +30,7 @@ function valuesOf(resource: Resource, from: Resource | undefined): StepSentence[
     case "ipvsService": {
       const { address, port, protocol } = resource;
       const now = textOf(resource).slice("-A ".length);
-      const service = protocol === "fwmark" ? `mark ${port}` : `${endpoint(address, port)}/${protocol}`;
-      return { service, now, was: from ? textOf(from).slice("-A ".length) : now };
+      return { service: `${endpoint(address, port)}/${protocol}`, now, was: from ? textOf(from).slice("-A ".length) : now };
     }
     case "ipvsDestination": {
       const now = optionsOf(resource);

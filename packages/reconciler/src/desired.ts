@@ -37,7 +37,7 @@ export class Desired {
   readonly #entries = new Map<string, Entry>();
 
   /** Puts a fragment in the place of what it was, and answers the keys that it had or has. Its resources must have distinct keys; of equal ones the first counts. */
-  replace(id: string, hash: string, resources: readonly Resource[]): Iterable<string> {
+  replace(id: string, hash: string, resources: readonly Resource[]): string[] {
     const before = this.#fragments.get(id);
     if (!before) return this.#add(id, hash, resources);
     const next = new Map<string, Resource>();
@@ -50,18 +50,18 @@ export class Desired {
     }
     for (const resource of next.values()) this.#own(id, resource);
     this.#fragments.set(id, { hash, resources: next.size === resources.length ? resources : [...next.values()] });
-    return touched;
+    return [...touched];
   }
 
   /** A fragment that was not there has nothing to compare with. */
-  #add(id: string, hash: string, resources: readonly Resource[]): Iterable<string> {
+  #add(id: string, hash: string, resources: readonly Resource[]): string[] {
     const distinct = resources.filter((resource) => this.#own(id, resource));
     this.#fragments.set(id, { hash, resources: distinct });
     return distinct.map(({ key }) => key);
   }
 
   /** Takes a fragment away and answers the keys that it had. An id that is not there is no error. */
-  remove(id: string): Set<string> {
+  remove(id: string): string[] {
     const before = this.#fragments.get(id);
     const touched = new Set<string>();
     for (const { key } of before?.resources ?? []) {
@@ -69,7 +69,7 @@ export class Desired {
       this.#disown(id, key);
     }
     this.#fragments.delete(id);
-    return touched;
+    return [...touched];
   }
 
   get(key: string): Resource | undefined {

@@ -59,31 +59,31 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
   const remade = new Set<string>();
   const unmade = new Set<string>();
   const strange = new Set<string>();
-  for (const key of looked) {
-    if (!key.startsWith("link ")) continue;
+  looked.forEach((key) => {
+    if (!key.startsWith("link ")) return;
     const want = desired(key);
     const have = observed.get(key);
-    if (have?.kind !== "link") continue;
+    if (have?.kind !== "link") return;
     if (!claim(key)) {
       if (want && !meets(have, want)) strange.add(have.name);
     } else if (!want) unmade.add(have.name);
     else if (!meets(have, want)) remade.add(have.name);
-  }
+  });
 
   const hasDevices = remade.size + unmade.size + strange.size > 0;
 
-  for (const key of looked) {
+  looked.forEach((key) => {
     const want = desired(key);
     const there = observed.get(key);
     const isDestination = key.startsWith("ipvsDestination ");
     const ours = isDestination && want ? undefined : claim(key);
     const subject = want ?? there ?? ours?.resource;
-    if (!subject) continue;
+    if (!subject) return;
     const device = hasDevices ? deviceOf(subject) : undefined;
     const have = device !== undefined && remade.has(device) && subject.kind !== "link" ? undefined : there;
     const service = isDestination ? (subject.kind === "ipvsDestination" ? subject.service : serviceKeyOf(key)) : undefined;
     if (want) {
-      if (have && meets(have, want)) continue;
+      if (have && meets(have, want)) return;
       if (device !== undefined && strange.has(device)) {
         // Somebody else's device of our name: nothing is set on it either.
         conflicts.push({ key, wanted: want, observed: have ?? null });
@@ -103,7 +103,7 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
       } else {
         put(build, { op: "update", from: have, to: want });
       }
-      continue;
+      return;
     }
     if (service !== undefined && claim(service)) {
       // Goes by itself, unless its service goes or it is gone already.
@@ -118,7 +118,7 @@ export function diff({ keys, desired, observed, claim }: DiffInput): Difference 
     } else {
       remove.push({ op: "restore", from: ours.resource, previous: ours.previous, found: ours.found });
     }
-  }
+  });
 
   // Of equal rank, the last claimed goes first: a forwarding switch is put back after the settings made under it.
   remove.reverse();

@@ -14,7 +14,7 @@ export interface PassInput {
   desired: Desired;
   outcomes: Outcomes;
   /** The keys to look at (what `Desired.replace` and `remove` answered), or every key that is wanted or ours. */
-  keys: Iterable<string> | "all";
+  keys: readonly string[] | "all";
   /** Fragments to report on whether or not anything about them changed: those of this delta. */
   fragments?: Iterable<string>;
   /** Called when it is known what differs, before anything is changed. */
@@ -82,18 +82,17 @@ interface Look {
 }
 
 /** A destination is never looked at without its service, which may be somebody else's. */
-async function lookAt({ kernel, desired }: PassInput, wanted: Iterable<string>): Promise<Look> {
-  const keys = new Set<string>();
+async function lookAt({ kernel, desired }: PassInput, wanted: readonly string[]): Promise<Look> {
+  const keys = new Set(wanted);
   let service = ""; // destinations of one service follow one another
-  for (const key of wanted) {
-    keys.add(key);
-    if (!key.startsWith("ipvsDestination ")) continue;
+  wanted.forEach((key) => {
+    if (!key.startsWith("ipvsDestination ")) return;
     const want = desired.get(key);
     const own = want?.kind === "ipvsDestination" ? want.service : serviceKeyOf(key);
-    if (own === service) continue;
+    if (own === service) return;
     keys.add(own);
     service = own;
-  }
+  });
   return { keys, observed: keys.size === 0 ? new Map() : await kernel.observe([...keys]), foreign: [] };
 }
 
@@ -160,11 +159,11 @@ async function execute(input: PassInput, keys: ReadonlySet<string>, difference: 
   const hold = holding(input.desired, isBad);
   const carryOut = async (actions: readonly Action[]) => {
     const answers = actions.length > 0 ? await kernel.apply(actions) : [];
-    for (const [index, step] of actions.entries()) {
+    actions.forEach((step, index) => {
       const result = tolerate(step, answers[index]!);
       if (!result.ok) bad.add(keyOf(step));
       results.push({ step, result });
-    }
+    });
   };
   // `build` is in the order of the stages.
   for (let at = 0; at < difference.build.length; ) {
