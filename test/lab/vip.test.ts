@@ -1,6 +1,7 @@
 import { fetchAnswers } from "@trigon/lab";
 import { beforeAll, describe, expect, test } from "vitest";
 import { applyPlan, fragmentsOf, installAgent } from "./agent.ts";
+import { rules } from "./guards/guards.ts";
 import { useLab } from "./use-lab.ts";
 
 const vip = "10.2.0.100";
@@ -29,6 +30,24 @@ describe("what a VIP answers", { timeout: 120_000 }, () => {
   test("no echo request, when it shall not", async () => {
     await apply(false, []);
     expect([await answered("client"), await pings()]).toEqual([1, false]);
+  });
+
+  test("clients behind the hosts' own firewalls, when rules are to be managed", async () => {
+    const drop = `! -i lo -d ${vip} -p tcp -j DROP`;
+    const hosts = [lab.host("dir1"), lab.host("rs1")];
+    for (const host of hosts) await host.sh(rules(`-A INPUT ${drop}`));
+    try {
+      await apply(true, []);
+      expect(await answered("client")).toBe(0);
+      const { service: own, vip: address, realServer } = service(true, []);
+      await applyPlan(hosts[1]!, [{ ...realServer("rs1"), managesFirewall: true }]);
+      await applyPlan(hosts[0]!, [{ ...own, managesFirewall: true }, address]);
+      expect(await answered("client")).toBe(1);
+      await apply(true, []);
+      expect(await answered("client")).toBe(0);
+    } finally {
+      for (const host of hosts) await host.sh(rules(`-D INPUT ${drop}`));
+    }
   });
 
   test("only the networks that are allowed, at once", async () => {

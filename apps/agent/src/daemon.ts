@@ -8,6 +8,7 @@ import { textOf } from "@trigon/planner";
 import { type ApplyResult, applyResult } from "./apply-result.ts";
 import { serveControl } from "./control.ts";
 import { Doctor } from "./doctor.ts";
+import { Duplicates } from "./duplicates.ts";
 import { ControllerLink } from "./link/controller-link.ts";
 import { sendCounters } from "./link/counting.ts";
 import { watchListeners } from "./link/listeners.ts";
@@ -56,12 +57,22 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       fragments: [...loop.fragments.values()],
       facts: loop.facts,
       foreign: loop.foreign.map((resource) => ({ key: resource.key, observed: textOf(resource) })),
+      duplicates: duplicates.found,
     }),
     read: readMachine,
     onChange: () => reporter?.changed(),
     log,
   });
   doctor.start();
+  const duplicates = new Duplicates({
+    loop,
+    kernel,
+    // The finding goes out with the next report, and that is now.
+    onChange: () =>
+      void doctor.look().catch((error: unknown) => log.warn("The machine could not be looked at", { reason: reasonOf(error) })),
+    log,
+  });
+  duplicates.start();
 
   const proofs = new PathProofs({ loop, log, signal });
   void proofs.run();
@@ -124,6 +135,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   process.off("SIGHUP", onReload);
   control.close();
   doctor.close();
+  duplicates.close();
   await link?.stop();
   await reporter?.stop();
   await node.close();

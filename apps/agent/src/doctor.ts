@@ -1,5 +1,6 @@
 import type { DoctorFinding, DoctorReport, Facts, Fragment, Machine, TableRow } from "@trigon/model";
 import { examine, modulesFor, sysctlsFor, tunnelsFor } from "@trigon/planner";
+import type { Duplicate } from "./duplicates.ts";
 import { type Log, reasonOf } from "./log.ts";
 
 /** How the machine is read; the kernel package's, but in tests. */
@@ -10,10 +11,15 @@ export interface DoctorSubject {
   facts: Facts | null;
   /** Rows of the kernel's table that Trigon did not make. */
   foreign: readonly Pick<TableRow, "key" | "observed">[];
+  /** VIPs that others hold too; left out: nobody looked. */
+  duplicates?: readonly Duplicate[];
 }
 
 /** Looks at the machine now. */
-export async function lookAt({ fragments, facts, foreign }: DoctorSubject, read: ReadMachine): Promise<DoctorFinding[]> {
+export async function lookAt(
+  { fragments, facts, foreign, duplicates = [] }: DoctorSubject,
+  read: ReadMachine,
+): Promise<DoctorFinding[]> {
   if (!facts) return [];
   const legs = facts.interfaces.filter(({ name, up }) => up && name !== "lo").map(({ name }) => name);
   const machine = await read({
@@ -22,7 +28,7 @@ export async function lookAt({ fragments, facts, foreign }: DoctorSubject, read:
     offloads: fragments.some(({ kind }) => kind === "director.service") ? legs : [],
   });
   const foreignServices = foreign.flatMap(({ key, observed }) => (key.startsWith("ipvsService ") && observed ? [observed] : []));
-  return examine({ fragments, facts, machine, foreignServices });
+  return examine({ fragments, facts, machine, foreignServices, duplicates });
 }
 
 /** When the bustle of the start is over and the first plan stands, and then once a minute. */

@@ -111,7 +111,7 @@ const isIdle = (work: Work) =>
 const templateSetting = "sysctl net/ipv4/vs/expire_quiescent_template";
 const mostEvents = 200;
 const isRule = (key: string) => key.startsWith("filterRule ");
-const isPathRule = (key: string) => isRule(key) && / (path-(mark|sent|returned:|forged:)|vip-)/.test(key);
+const isPathRule = (key: string) => isRule(key) && / (path-(mark|sent|returned:|forged:)|vip-|let-)/.test(key);
 
 const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
   a.fleetId === b.fleetId && a.epoch === b.epoch && a.generation === b.generation && a.nodeId === b.nodeId;
@@ -297,6 +297,11 @@ export class NodeLoop {
   /** Something about health that a person should know. */
   healthEvent(key: string, message: string): void {
     this.#event("health.changed", key, message);
+  }
+
+  /** Somebody else holds a VIP of this director, or does no more. */
+  duplicateEvent(vip: string, message: string): void {
+    this.#event("vip.heldElsewhere", `dv:${vip}`, message);
   }
 
   /** A real server was taken out of a service at the end of its drain. */

@@ -140,11 +140,19 @@ export function fleetServiceOf({ id, sequence, deletedAt, spec }: StoredService)
   return { id, sequence, deleted: deletedAt !== null, spec };
 }
 
-export function fleetGroupOf({ id, activeNodeId, ping, releasingNodeId, releasingSequence }: StoredGroup): FleetGroup {
+export function fleetGroupOf({
+  id,
+  activeNodeId,
+  ping,
+  manageFirewall,
+  releasingNodeId,
+  releasingSequence,
+}: StoredGroup): FleetGroup {
   return {
     id,
     activeNodeId,
     ping,
+    manageFirewall,
     releasing:
       releasingNodeId === null || releasingSequence === null ? null : { nodeId: releasingNodeId, sequence: releasingSequence },
   };

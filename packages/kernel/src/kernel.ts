@@ -4,6 +4,7 @@ import type { Action, ActionResult, Found, Kernel, KernelCounters } from "@trigo
 import { type ActionOn, type Adapter, subject } from "./adapter.ts";
 import { AddressAdapter } from "./address.ts";
 import { readConnections } from "./connections.ts";
+import { DuplicateSearch } from "./duplicates.ts";
 import { type IsOurs, readFacts } from "./facts.ts";
 import { failed } from "./failure.ts";
 import { FilterRuleAdapter } from "./filter-rule.ts";
@@ -28,6 +29,7 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
   const filterRule = new FilterRuleAdapter();
   const ipvs = new IpvsAdapter(ipvsClient.open);
   const address = new AddressAdapter(route);
+  const duplicates = new DuplicateSearch(route);
   const sysctl = new SysctlAdapter();
   const linkState = new LinkStateAdapter(route);
   const adapters: readonly Adapter<ResourceKind>[] = [
@@ -98,6 +100,7 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
     },
 
     probe: (interfaceName, probed) => address.probe(interfaceName, probed),
+    otherHolders: (bound) => duplicates.search(bound),
     announce: (interfaceName, announced) => address.announce(interfaceName, announced),
     watch(onEvent) {
       const isNft = filterRule.tools().then((tools) => tools?.backend === "nft");
@@ -114,6 +117,7 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
 
     async close() {
       await address.settle();
+      duplicates.close();
       route.close();
       await ipvsClient.close();
     },

@@ -39,6 +39,11 @@ export async function forgetNeighbour(socket: NetlinkSocket, index: number, addr
   await socket.request(neighbourMessage(DELETE_NEIGHBOUR, index, address), `forget neighbour ${address}`).catch(() => undefined);
 }
 
+/** Makes the kernel ask for a neighbour now. */
+export async function askForNeighbour(socket: NetlinkSocket, index: number, address: string): Promise<void> {
+  await socket.request(neighbourMessage(NEW_NEIGHBOUR, index, address), `look up neighbour ${address}`);
+}
+
 /**
  * The link address that answers for an address, by the kernel's own neighbour resolution (ARP, RFC 4861): needs no program, and works for an
  * address that no route leads to. At most one holder is seen. What the kernel remembered of the address before is forgotten.
@@ -50,7 +55,7 @@ export async function resolveNeighbour(index: number, address: string): Promise<
   try {
     for (let attempt = 0; attempt < TRIES; attempt++) {
       await forgetNeighbour(socket, index, address);
-      await socket.request(neighbourMessage(NEW_NEIGHBOUR, index, address), `look up neighbour ${address}`);
+      await askForNeighbour(socket, index, address);
       for (const deadline = Date.now() + WAIT_MS; Date.now() < deadline; ) {
         await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
         const seen = (await client.listNeighbours({ family, index })).find((neighbour) => neighbour.address === address);

@@ -143,8 +143,9 @@ export function editChains(chains: readonly SavedChain[], next: ReadonlyMap<stri
   const needed = new Set<string>();
   for (const rules of ends.values()) {
     for (const { match } of rules) {
-      const at = match.indexOf("-g");
-      if (at >= 0) needed.add(match[at + 1]!);
+      const at = match.findIndex((word) => word === "-g" || word === "-j");
+      const target = match[at + 1] ?? "";
+      if (target.startsWith("TRIGON-")) needed.add(target);
     }
   }
   const isBelow = (name: string) => /^TRIGON-[A-Z]+-/.test(name);

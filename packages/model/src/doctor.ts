@@ -11,6 +11,7 @@ export const DoctorCheck = z.enum([
   "mtu",
   "offload",
   "manager",
+  "duplicateVip",
   "foreignService",
   "clock",
 ]);

@@ -47,6 +47,8 @@ export const DirectorServiceFragment = z.object({
   provesPaths: z.boolean().optional(),
   /** Networks whose clients may come; none: everyone. Left out (an older controller): the VIP is not closed to anything. */
   allow: z.array(Network).optional(),
+  /** Whether rules of ours let its traffic through the host's own firewall. Left out: they do not. */
+  managesFirewall: z.boolean().optional(),
   destinations: z.array(PlannedDestination),
 });
 export type DirectorServiceFragment = z.infer<typeof DirectorServiceFragment>;
@@ -94,6 +96,7 @@ export const RealServerFragment = z.object({
   probedFrom: z.array(IpAddress).optional(),
   /** As the director's. Left out: all that listens on the real server answers at the VIP. */
   allow: z.array(Network).optional(),
+  managesFirewall: z.boolean().optional(),
 });
 export type RealServerFragment = z.infer<typeof RealServerFragment>;
 

@@ -16,9 +16,9 @@ import {
 } from "@trigon/model";
 import { interfaceToward } from "./network.ts";
 import { pathResources } from "./path-resources.ts";
-import { filterRule, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
+import { filterRule, from, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
 import { honoursPersistence, needsFallback, possibleDestinations, servingDestinations } from "./serving.ts";
-import { openService } from "./vip-guard.ts";
+import { letIn, openService } from "./vip-guard.ts";
 
 /** Kept on every director: a removed real server resets its clients instead of hanging them, and quiescing holds for pinned clients too. */
 const baseline: readonly Resource[] = [module("ip_vs"), sysctlIfPresent("net/ipv4/vs/expire_nodest_conn", "1")];
@@ -153,8 +153,29 @@ function sourceNat(fragment: DirectorServiceFragment): Resource[] {
   return [module("nf_conntrack"), module("xt_ipvs"), sysctl("net/ipv4/vs/conntrack", "1"), ...rules];
 }
 
-function opening({ vip, protocol, port: number, allow }: DirectorServiceFragment, facts: Facts): Resource[] {
-  return allow === undefined ? [] : openService("director", { vip, protocol, port: number, allow }, facts);
+function opening(fragment: DirectorServiceFragment, facts: Facts): Resource[] {
+  const { vip, protocol, port: number, allow, managesFirewall } = fragment;
+  const service = { vip, protocol, port: number, allow: allow ?? [] };
+  return [
+    ...(allow === undefined ? [] : openService("director", service, facts)),
+    ...(managesFirewall ? [...letIn(service, facts), ...letThrough(fragment, facts)] : []),
+  ];
+}
+
+/** Replies of masqueraded real servers are routed through the director. */
+function letThrough({ vip, protocol, destinations }: DirectorServiceFragment, facts: Facts): Resource[] {
+  if (facts.iptables === "none") return [];
+  const replying = destinations.filter(({ forwarding }) => isMasqueraded(forwarding));
+  return replying.map(({ rip, port: number }) =>
+    filterRule({
+      family: familyOf(vip),
+      table: "filter",
+      hook: "FORWARD",
+      id: `let-through:${rip}:${protocol}:${number}`,
+      order: ruleOrder.accept,
+      match: [...from(rip), ...(number === 0 ? ["-p", protocol] : port(protocol, "sport", number)), "-j", "ACCEPT"],
+    }),
+  );
 }
 
 /** A director sees one direction only of DR and Tunnel connections: tracked, its stateful firewall would call them invalid. */

@@ -102,6 +102,13 @@ test.each<[string, "node_d1" | "node_r1", "dr" | "tun" | "nat", Partial<Machine>
     { firewall: filter("-A INPUT -p tcp -m tcp --dport 80 -j DROP") },
     [`fail firewall INPUT ${vip}:80/tcp`],
   ],
+  [
+    "a firewall that drops INVALID before anything else, as ufw does",
+    "node_d1",
+    "dr",
+    { firewall: filter("-A INPUT -m conntrack --ctstate INVALID -j DROP") },
+    [`warn firewall INPUT ${vip}:80/tcp INVALID`],
+  ],
   ["rules that it cannot read", "node_r1", "dr", { nftables: ["inet firewalld"] }, ["warn firewall nftables inet firewalld"]],
   [
     "a firewall that forwards nothing, and NAT",
@@ -130,6 +137,11 @@ test("a strict reverse path filter on the tunnel's own device loses traffic", ()
 test("another owner's services are shown", () => {
   const foreignServices = ["-A -t 192.0.2.77:80 -s rr"];
   expect(judged("node_d1", "dr", {}, { foreignServices })).toEqual(["warn foreignService -A -t 192.0.2.77:80 -s rr"]);
+});
+
+test("a second holder of a VIP is shown with its link address", () => {
+  const duplicates = [{ vip, interface: "eth0", macs: ["02:00:00:00:00:07"] }];
+  expect(judged("node_d1", "dr", {}, { duplicates })).toEqual([`fail duplicateVip ${vip}`]);
 });
 
 test("a table of a whole farm is judged in little time, and what is wrong comes first", () => {

@@ -22,6 +22,8 @@ export interface DoctorInput {
   machine: Machine;
   /** Services in the kernel's table that Trigon did not make, as `ipvsadm -Sn` prints them. */
   foreignServices: readonly string[];
+  /** VIPs of this director that others on the link hold too, with their link addresses. */
+  duplicates?: readonly { vip: string; interface: string; macs: readonly string[] }[];
 }
 
 type Find = (
@@ -57,6 +59,7 @@ export function examine(input: DoctorInput): DoctorFinding[] {
   checkMtu(input, directed, find);
   checkOffloads(input, directed, find);
   checkOthers(input, find);
+  checkDuplicates(input, find);
   return [...wrong, ...well];
 }
 
@@ -208,12 +211,14 @@ function checkFirewall(
     const { isAccepted, by } = verdictOf(table, packet);
     find("firewall", subject, isAccepted ? "ok" : "fail", {
       observed: `${isAccepted ? "let through" : "dropped"} by ${by}`,
-      wanted: "let through",
+      wanted: isAccepted
+        ? "let through"
+        : "let through: by a rule of the host's, or by managed rules (manageFirewall of the director group)",
       why,
       command: `iptables -S ${packet.chain}`,
     });
   };
-  for (const { vip, protocol, port, name, destinations } of directed) {
+  for (const { vip, protocol, port, name, notrack, destinations } of directed) {
     if (familyOf(vip) !== 4) continue;
     const to = { protocol: protocolNumber[protocol], destination: vip, destinationPort: port };
     look(
@@ -221,6 +226,18 @@ function checkFirewall(
       { chain: "INPUT", ...to },
       `Clients of "${name}" come in here, before IPVS sees them.`,
     );
+    if (!notrack && destinations.some(({ forwarding }) => forwarding === "dr" || forwarding === "tun")) {
+      const later = verdictOf(table, { chain: "INPUT", ...to, state: "INVALID" });
+      if (!later.isAccepted && /\bINVALID\b/.test(later.by)) {
+        find("firewall", `INPUT ${endpoint(vip, port)}/${protocol} INVALID`, "warn", {
+          observed: `dropped by ${later.by}`,
+          wanted:
+            "let through before that rule: by one of the host's, or by managed rules (manageFirewall of the director group)",
+          why: `This director sees one direction of "${name}" only: its tracking may call later packets invalid.`,
+          command: "iptables -S INPUT",
+        });
+      }
+    }
     for (const { rip, forwarding } of destinations) {
       if (forwarding !== "nat" && forwarding !== "fullnat") continue;
       const packet = { chain: "FORWARD", protocol: protocolNumber[protocol], source: rip } as const;
@@ -320,6 +337,17 @@ function checkOthers({ machine: { programs }, foreignServices }: DoctorInput, fi
     why: "Certificates and reports are judged by the time.",
     command: "timedatectl",
   });
+}
+
+function checkDuplicates({ duplicates = [] }: DoctorInput, find: Find): void {
+  for (const { vip, interface: name, macs } of duplicates) {
+    find("duplicateVip", vip, "fail", {
+      observed: `held by ${macs.join(" and ")} too`,
+      wanted: "held by this director only",
+      why: "Whoever asks for the VIP takes whom it hears last: clients reach the other machine, and connections break.",
+      command: vip.includes(":") ? `tcpdump -eni ${name} 'icmp6 and ip6[40] == 136'` : `arping -D -c 2 -I ${name} ${vip}`,
+    });
+  }
 }
 
 /** Seconds that a node's clock may be off before people wonder about its events and certificates. */

@@ -10,6 +10,8 @@ export interface FilteredPacket {
   destinationPort?: number;
   /** The interface it comes in by. */
   in?: string;
+  /** What tracking calls it; left out: NEW. */
+  state?: "NEW" | "INVALID";
 }
 
 /** What becomes of it, and the rule or policy that decides. */
@@ -110,7 +112,7 @@ function matches(option: string, value: string, packet: FilteredPacket): boolean
         : value.split(",").some((range) => inRange(packet.destinationPort!, range));
     case "--ctstate":
     case "--state":
-      return value.split(",").includes("NEW");
+      return value.split(",").includes(packet.state ?? "NEW");
     default:
       return undefined;
   }

@@ -29,6 +29,8 @@ export interface FleetGroup {
   releasing: { nodeId: string; sequence: number } | null;
   /** Whether its VIPs answer echo requests. */
   ping: boolean;
+  /** Whether agents let its traffic through the hosts' own firewalls. */
+  manageFirewall: boolean;
 }
 
 export interface FleetService {

@@ -99,7 +99,7 @@ function frontends(endpoints: readonly Endpoint[], { spec }: FleetService): Endp
 }
 
 function directorFragments(input: ServicePlanInput, director: FleetNode): Fragment[] {
-  const { service, gates, groupHasFullNat } = input;
+  const { service, gates, group, groupHasFullNat } = input;
   const { spec } = service;
   const id = fragmentId.directorService(service.id);
   const byId = new Map(spec.realServers.map((realServer) => [realServer.id, realServer]));
@@ -136,6 +136,7 @@ function directorFragments(input: ServicePlanInput, director: FleetNode): Fragme
       ...healthOf(spec, front),
       ...(isProved(front) ? { provesPaths: true } : {}),
       allow: spec.allow,
+      ...(group.manageFirewall ? { managesFirewall: true } : {}),
       destinations: destinations.toSorted((a, b) => compare(a.realServerId, b.realServerId)),
     } as const satisfies Omit<DirectorServiceFragment, "hash" | "generation">;
     return stamp(content, service.sequence);
@@ -178,7 +179,7 @@ function servedByNode(gates: readonly Gate[]): Map<string, Served[]> {
   return byNode;
 }
 
-function realServerFragments({ service, fleet }: ServicePlanInput, served: readonly Served[]): Fragment[] {
+function realServerFragments({ service, group, fleet }: ServicePlanInput, served: readonly Served[]): Fragment[] {
   const id = fragmentId.realServer(service.id);
   const groups = frontends(
     served.map(({ endpoint }) => endpoint),
@@ -207,6 +208,7 @@ function realServerFragments({ service, fleet }: ServicePlanInput, served: reado
       directors: tunnelDirectors(own, fleet),
       ...probersOf(own, first, fleet),
       allow: service.spec.allow,
+      ...(group.manageFirewall ? { managesFirewall: true } : {}),
     } as const satisfies Omit<RealServerFragment, "hash" | "generation">;
     return [stamp(content, service.sequence)];
   });

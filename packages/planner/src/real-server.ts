@@ -26,7 +26,7 @@ import {
   sysctlAtLeast,
   to,
 } from "./resources.ts";
-import { closedVip, openService } from "./vip-guard.ts";
+import { closedVip, letIn, openService } from "./vip-guard.ts";
 
 /** The kernel uses the greater of `all` and the interface's own value, and `lo` is where the VIP lives. */
 const arpSilence: readonly Resource[] = ["all", "lo"].flatMap((name) => [
@@ -90,14 +90,30 @@ function answerForVip(fragment: RealServerFragment, facts: Facts): Resource[] {
 }
 
 /** The VIP on `lo` would else answer for whatever listens on all addresses. Probes of paths come from the directors themselves. */
-function closing({ vip, protocol, port: number, allow, probedFrom = [] }: RealServerFragment, facts: Facts): Resource[] {
-  if (allow === undefined) return [];
+function closing(fragment: RealServerFragment, facts: Facts): Resource[] {
+  const { vip, protocol, port: number, allow, managesFirewall, probedFrom = [] } = fragment;
   const probers = probedFrom.map((address) => `${address}/${hostPrefix(address)}`);
-  const sources = allow.length === 0 ? [] : [...allow, ...probers];
+  const sources = !allow || allow.length === 0 ? [] : [...allow, ...probers];
+  const service = { vip, protocol, port: number, allow: sources };
   return [
-    ...openService("realServer", { vip, protocol, port: number, allow: sources }, facts),
-    ...closedVip("realServer", vip, false, facts),
+    ...(managesFirewall ? [...tunnelsLetIn(fragment, facts), ...letIn(service, facts)] : []),
+    ...(allow ? [...openService("realServer", service, facts), ...closedVip("realServer", vip, false, facts)] : []),
   ];
+}
+
+/** The directors' tunnel packets, past the host's own firewall. */
+function tunnelsLetIn({ encapsulation, directors }: RealServerFragment, facts: Facts): Resource[] {
+  if (facts.iptables === "none") return [];
+  return directors.map(({ index, address }) =>
+    filterRule({
+      family: 4,
+      table: "filter",
+      hook: "INPUT",
+      id: `let-in:${encapsulation}:${index}`,
+      order: ruleOrder.letIn,
+      match: [...from(address), "-p", tunnels[encapsulation].protocol, "-j", "ACCEPT"],
+    }),
+  );
 }
 
 function tunnelsOf(fragment: RealServerFragment, rip: string, facts: Facts): Resource[] {

@@ -55,6 +55,7 @@ export const ruleOrder = {
   account: 100,
   path: 60,
   clamp: 200,
+  letIn: 250,
   vipPass: 300,
   vipChain: 310,
 } as const;

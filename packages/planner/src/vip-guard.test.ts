@@ -2,7 +2,7 @@ import type { FilterRuleResource, Resource } from "@trigon/model";
 import { describe, expect, test } from "vitest";
 import { factsOf } from "../test/facts.ts";
 import { type FilteredPacket, filterTable, verdictOf } from "./firewall.ts";
-import { closedVip, type OpenService, openService } from "./vip-guard.ts";
+import { closedVip, letIn, type OpenService, openService } from "./vip-guard.ts";
 
 const facts = factsOf({ legs: { eth0: ["192.0.2.2/24"] }, gateway: "192.0.2.1" });
 const vip = "192.0.2.10";
@@ -85,6 +85,22 @@ describe("a closed VIP", () => {
     const count = (chain?: string) => distinct.filter((rule) => rule.chain === chain).length;
     const longest = Math.max(...Array.from({ length: 32 }, (_, at) => count(String(at))));
     expect(count() + longest).toBeLessThan(110);
+  });
+
+  test("managed rules let a service past a firewall that drops everything, and only whom it allows", () => {
+    const dropping = (resources: readonly Resource[]) =>
+      saved(resources).replace("COMMIT", "-A INPUT -m conntrack --ctstate INVALID -j DROP\n-A INPUT -j DROP\nCOMMIT");
+    const verdict = (resources: readonly Resource[], packet: Partial<FilteredPacket>) =>
+      verdictOf(filterTable(dropping(resources)), { chain: "INPUT", protocol: 6, destination: vip, in: "eth0", ...packet })
+        .isAccepted;
+    const rules = [...closed(), ...open({ allow: ["198.51.100.0/24"] })];
+    const managed = [...rules, ...letIn({ ...web, allow: ["198.51.100.0/24"] }, facts)];
+    const client = { source: "198.51.100.7", destinationPort: 80 };
+    expect(verdict(rules, client)).toBe(false);
+    expect(verdict(managed, client)).toBe(true);
+    expect(verdict(managed, { ...client, state: "INVALID" })).toBe(true);
+    expect(verdict(managed, { ...client, destinationPort: 22 })).toBe(false);
+    expect(verdict(managed, { ...client, source: "203.0.113.1" })).toBe(false);
   });
 
   test("is none without iptables", () => {

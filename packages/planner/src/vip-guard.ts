@@ -67,6 +67,32 @@ export function openService(
   return [...new Set(own)].map((network) => rule(`:${network}`, isEveryone(network) ? [] : ["-s", network]));
 }
 
+/**
+ * Lets a service's clients, and word of what does not fit, past the host's own rules, whatever those drop: they come first. Before the closing
+ * rules too, since these hand all that they let through on to the host's.
+ */
+export function letIn(service: OpenService, facts: Facts): Resource[] {
+  const { vip } = service;
+  if (facts.iptables === "none") return [];
+  const chain = `A${chainOf(vip)}`;
+  const { protocol, type, needed } = icmp[familyOf(vip)];
+  const opened = openService("director", service, facts).flatMap((rule) => (rule.kind === "filterRule" ? rule : []));
+  const accepted = (match: readonly string[]) => [...match.slice(0, match.indexOf("-j")), "-j", "ACCEPT"];
+  return [
+    input(vip, `let-in:${chain}`, ruleOrder.letIn, ["-d", lastBits(vip), "-j", `TRIGON-INPUT-${chain}`]),
+    ...opened.map(({ id, match }) =>
+      input(vip, id.replace(/^vip-open:director/, "let-in"), ruleOrder.accept, accepted(match), chain),
+    ),
+    input(
+      vip,
+      `let-in:${vip}:icmp`,
+      ruleOrder.accept,
+      [...to(vip), ...protocol, ...type, String(needed[0]), "-j", "ACCEPT"],
+      chain,
+    ),
+  ];
+}
+
 /** iptables-save prints no source for the network of all addresses. */
 const isEveryone = (network: string) => network.endsWith("/0");
 

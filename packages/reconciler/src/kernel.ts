@@ -24,6 +24,11 @@ export interface KernelEvent {
   keys: readonly string[];
 }
 
+export interface BoundAddress {
+  interface: string;
+  address: string;
+}
+
 export interface AddressHolder {
   mac: string;
 }
@@ -55,6 +60,9 @@ export interface Kernel {
 
   /** Who, other than this node, answers for the address on that interface's link (ARP, ND). */
   probe(interfaceName: string, address: string): Promise<AddressHolder[]>;
+
+  /** Who else answers for addresses that this node holds, by address: all are asked at once. Those that nobody else holds are left out. */
+  otherHolders(bound: readonly BoundAddress[]): Promise<Map<string, string[]>>;
 
   /** Gratuitous ARP or unsolicited neighbour advertisement. */
   announce(interfaceName: string, address: string): Promise<void>;

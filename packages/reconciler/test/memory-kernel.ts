@@ -108,6 +108,9 @@ export class MemoryKernel implements Kernel {
   async probe() {
     return [];
   }
+  async otherHolders() {
+    return new Map();
+  }
   async announce(): Promise<void> {}
   watch() {
     return { close() {} };

@@ -21,7 +21,7 @@ const director = "10.2.0.11";
 const client = "10.1.0.10";
 const stranger = join(import.meta.dirname, "../../product/tools/stranger.py");
 /** A change of rules by the back end that Trigon's own are in. */
-const rules = (change: string) =>
+export const rules = (change: string) =>
   `for end in nft legacy; do ! iptables-$end-save 2>/dev/null | grep -q TRIGON || iptables-$end ${change}; done`;
 const ownerOf = (lab: Lab, mac: string) => lab.hosts.find(({ links }) => links.some((link) => link.mac === mac))?.name ?? mac;
 
@@ -97,6 +97,22 @@ async function behindVipOnLoopback(lab: Lab): Promise<string> {
   }
 }
 
+/** What becomes of large uploads to the Tunnel service by a client that is told nothing of smaller links: an HTTP status, 000 for none in time. */
+async function uploads(lab: Lab): Promise<string> {
+  const on = lab.host("client");
+  const told = "INPUT -p icmp -m icmp --icmp-type 3/4 -j DROP";
+  // One packet at a time, as on a wire: what a virtual link carries in one piece is no test of sizes.
+  await on.sh(`iptables-legacy -I ${told}; ip link set eth0 gso_max_segs 1`);
+  try {
+    const upload = `head -c 200000 /dev/zero | curl -s -m 6 -o /dev/null -w '%{http_code}' --data-binary @- http://${vips.tun}/bytes/10`;
+    const results: string[] = [];
+    for (let count = 0; count < 2; count++) results.push(await on.sh(upload, { allowFailure: true }));
+    return results.sort().join(" ");
+  } finally {
+    await on.sh(`iptables-legacy -D ${told}; ip link set eth0 gso_max_segs 65535`);
+  }
+}
+
 export const guards: readonly Guard[] = [
   {
     name: "arp-ignore",
@@ -137,6 +153,14 @@ export const guards: readonly Guard[] = [
     switchOff: rules("-t raw -F TRIGON-PREROUTING"),
     observe: strangersEcho,
     wanted: "not answered",
+  },
+  {
+    name: "mss-clamp",
+    prevents: "clients behind a filter that stops ICMP send segments that do not fit into the tunnel, and hang",
+    host: "rs4",
+    switchOff: rules("-t mangle -F TRIGON-OUTPUT"),
+    observe: uploads,
+    wanted: "200 200",
   },
   {
     name: "ip-forward",

@@ -276,6 +276,10 @@ export class FakeKernel implements Kernel {
     return (this.holders.get(address) ?? []).map((mac) => ({ mac }));
   }
 
+  async otherHolders(bound: readonly { address: string }[]): Promise<Map<string, string[]>> {
+    return new Map(bound.flatMap(({ address }) => (this.holders.has(address) ? [[address, this.holders.get(address)!]] : [])));
+  }
+
   async announce(interfaceName: string, address: string): Promise<void> {
     this.announced.push(`${interfaceName} ${address}`);
   }
