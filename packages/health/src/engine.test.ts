@@ -54,6 +54,28 @@ describe("the engine", () => {
     expect(effects).toEqual([["a"], ["a"]]);
   });
 
+  test("asks at once when told to, and settles the verdict at the fast interval without disturbing the usual turns", async () => {
+    const { clock, dead, asked, engine, outOf } = world();
+    engine.put("a", serviceOf(["1", "2"], healthOf({ intervalMs: 60_000, fastIntervalMs: 500 })));
+    await clock.advance(30_000);
+    expect(outOf("a")).toEqual([]);
+    const answered = () => new Promise((resolve) => setImmediate(resolve));
+    dead.add("2");
+    asked.length = 0;
+    engine.hasten("a");
+    engine.hasten("a");
+    await answered();
+    await clock.advance(1_100);
+    expect(outOf("a")).toEqual(["rs 2"]);
+    expect(asked.filter((name) => name === "1:80")).toHaveLength(1);
+    dead.clear();
+    engine.hasten("a");
+    await answered();
+    await clock.advance(1_100);
+    expect(outOf("a")).toEqual([]);
+    engine.hasten("nobody");
+  });
+
   test("asks once for all services that ask the same of the same endpoint, and tells only those concerned", async () => {
     const { clock, dead, asked, effects, engine } = world();
     engine.put("a", serviceOf(["1", "2"]));

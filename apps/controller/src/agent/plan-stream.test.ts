@@ -28,6 +28,22 @@ test("a stream opens at once, tells what is newer than Last-Event-ID, then each 
   expect(hub.connected).toBe(0);
 });
 
+test("a service to probe at once is told to its own director's streams, once, and before what comes later", async () => {
+  const hub = new PlanHub();
+  hub.probe("node_a", "vs_early"); // nobody listens
+  const { read, reader } = open(hub, 0);
+  await read();
+  const next = read();
+  hub.probe("node_b", "vs_other");
+  hub.probe("node_a", "vs_1");
+  hub.probe("node_a", "vs_1");
+  expect(await next).toBe('event: probe\ndata: {"type":"probe","serviceId":"vs_1"}\n\n');
+  const after = read();
+  hub.announce("node_a", 2);
+  expect(await after).toContain("id: 2\n");
+  await reader.cancel();
+});
+
 test("many changes between two reads are one event with the newest generation", async () => {
   const hub = new PlanHub();
   const { read } = open(hub, 0);
