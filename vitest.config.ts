@@ -3,7 +3,8 @@ import { RunLast } from "./test/run-last.ts";
 
 const exclude = ["**/node_modules/**", "**/dist/**", "**/.next/**"];
 
-/** Four slices: `unit` needs nothing, `api` starts a real Postgres, `lab` boots a real IPVS kernel, `product` everything together. */
+/** Five slices: `unit` needs nothing, `api` starts a real Postgres, `lab` boots a real IPVS kernel, `product` everything together, `walk` the same
+ * with a random walk that takes it apart at the end. */
 export default defineConfig({
   test: {
     sequence: { sequencer: RunLast },
@@ -53,6 +54,15 @@ export default defineConfig({
           testTimeout: 180_000,
           hookTimeout: 300_000,
           fileParallelism: false,
+        },
+      },
+      {
+        test: {
+          name: "walk",
+          include: ["test/walk/**/*.test.ts"],
+          exclude,
+          globalSetup: "test/product/setup.ts",
+          hookTimeout: 300_000,
         },
       },
     ],

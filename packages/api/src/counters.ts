@@ -22,6 +22,8 @@ export interface CountersOptions {
 const saveMs = 4_000;
 /** How often a reader makes this replica look for what others heard. */
 const lookMs = 1_500;
+/** A busy node counts less often; only after so long it says nothing of its paths. */
+const silentMs = 90_000;
 /** A sample older than this says nothing of now. */
 const staleMs = 30_000;
 
@@ -107,7 +109,7 @@ export class CounterStore {
   ): PathView[] {
     const heard = (nodeId: string) => {
       const latest = this.#pairs.get(nodeId)?.latest;
-      return latest && this.#options.now() - latest.at <= staleMs ? latest : undefined;
+      return latest && this.#options.now() - latest.at <= silentMs ? latest : undefined;
     };
     return pathViews({ state, service, heard, nodeOf });
   }

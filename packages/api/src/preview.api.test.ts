@@ -51,6 +51,7 @@ test("a new service: each node's lines up to the end of admission, and nothing i
   expect(await books()).toEqual(before);
   expect(preview).toMatchObject({ dryRun: true, changesAnything: true, before: null, after: { name: "web" }, connections: null });
   expect(ipvsadm(preview)).toEqual([
+    "ipvsadm -A -f 21586 -s rr", // what path probes go through
     "ipvsadm -A -t 192.0.2.100:80 -s wlc",
     "ipvsadm -a -t 192.0.2.100:80 -r 192.0.2.11:80 -g -w 1",
   ]);
@@ -106,7 +107,7 @@ test("a deletion shows what goes, and the connections that it takes along", asyn
     replies: [],
   });
   const preview = await fleet.caller.virtualService.preview({ action: "delete", id, revision });
-  expect(ipvsadm(preview)).toEqual(["ipvsadm -D -t 192.0.2.100:80"]);
+  expect(ipvsadm(preview).toSorted()).toEqual(["ipvsadm -D -f 21586", "ipvsadm -D -t 192.0.2.100:80"]);
   expect(commandsOf(preview, "lb-1")).toContain("ip addr del 192.0.2.100/32 dev eth0");
   expect(commandsOf(preview, "rs-1")).toContain("ip addr del 192.0.2.100/32 dev lo");
   expect(preview.connections).toEqual({ active: 7, inactive: 2 });

@@ -30,7 +30,8 @@ function valuesOf(resource: Resource, from: Resource | undefined): StepSentence[
     case "ipvsService": {
       const { address, port, protocol } = resource;
       const now = textOf(resource).slice("-A ".length);
-      return { service: `${endpoint(address, port)}/${protocol}`, now, was: from ? textOf(from).slice("-A ".length) : now };
+      const service = protocol === "fwmark" ? `mark ${port}` : `${endpoint(address, port)}/${protocol}`;
+      return { service, now, was: from ? textOf(from).slice("-A ".length) : now };
     }
     case "ipvsDestination": {
       const now = optionsOf(resource);

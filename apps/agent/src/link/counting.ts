@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { agentProtocol } from "@trigon/model";
+import { agentProtocol, type Fragment, resourceKey } from "@trigon/model";
 import type { Kernel } from "@trigon/reconciler";
 import { countersOf } from "../counters.ts";
 import type { Drains } from "../drain/drains.ts";
@@ -28,7 +28,7 @@ export async function sendCounters(options: {
     const began = performance.now();
     try {
       if (loop.fragments.size > 0 && link.state.state === "streaming") {
-        const counted = await kernel.counters();
+        const counted = await kernel.counters(servicesAlone(loop.fragments.values()));
         const counters = countersOf(counted, loop.fragments.values());
         const paths = await proofs.say(counted.rules);
         const { bootId, runId } = run;
@@ -44,4 +44,14 @@ export async function sendCounters(options: {
     const took = performance.now() - began;
     await sleep(Math.max(everyMs - took, 40 * took), undefined, { signal }).catch(() => undefined);
   }
+}
+
+/** The services to count where nothing else is: only a real server's rules count, and reading rules starts a program. */
+export function servicesAlone(fragments: Iterable<Fragment>): string[] | undefined {
+  const keys: string[] = [];
+  for (const fragment of fragments) {
+    if (fragment.kind === "realServer.serve") return undefined;
+    if (fragment.kind === "director.service") keys.push(resourceKey.ipvsService(fragment.protocol, fragment.vip, fragment.port));
+  }
+  return keys;
 }

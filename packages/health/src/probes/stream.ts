@@ -1,4 +1,4 @@
-import { connect, type Socket } from "node:net";
+import { connect, Socket } from "node:net";
 import { connect as connectTls, type TLSSocket } from "node:tls";
 import type { ActiveCheck } from "@trigon/model";
 import { fail, type Probe, type ProbeResult, type Target } from "../probe.ts";
@@ -50,7 +50,11 @@ export function openTls({ rip, port }: Target, check: TlsCheck, { onReady, onFai
 /** Passes when the connection comes about. */
 export const probeTcp: Probe = (target, { timeoutMs }) =>
   attempt(timeoutMs, (settle, passed) => {
-    const socket = openTcp(target, { onReady: passed, onFail: settle });
+    const socket = new Socket();
+    socket.pause(); // nothing is read: that saves the kernel being told so
+    socket.once("connect", passed);
+    socket.once("error", (error) => settle(resultOf(error)));
+    socket.connect(target.port, target.rip);
     return () => socket.destroy();
   });
 
