@@ -43,7 +43,7 @@ test("a path that fails is told with its step and its fix, and takes no traffic 
   const failing = await until(
     "the path to rs2 to fail at its firewall",
     async () => (await pathsOf(id)).find(({ cause }) => cause === "realServer.firewall"),
-    { deadlineMs: 90_000, everyMs: 500 },
+    { deadlineMs: 150_000, everyMs: 500 },
   );
   expect(failing).toMatchObject({ state: "failed", step: "answered" });
   expect(failing.message).toContain("10.2.0.22");

@@ -37,6 +37,9 @@ const removing = [
   "module",
 ] as const satisfies readonly (typeof building)[number][];
 
+/** Settings that let in what only rules keep out: IPVS in connection tracking, and packets that bear an address of this machine. */
+const behindRules = /^net\/ipv4\/(vs\/conntrack|conf\/[^/]+\/accept_local)$/;
+
 type Step = (typeof building)[number];
 
 function stepOf(resource: Resource): Step {
@@ -48,7 +51,7 @@ function stepOf(resource: Resource): Step {
     case "filterRule":
       return resource.table === "filter" ? "filterRule vip" : "filterRule";
     case "sysctl":
-      return resource.path === "net/ipv4/vs/conntrack" ? "sysctl tracking" : "sysctl";
+      return behindRules.test(resource.path) ? "sysctl tracking" : "sysctl";
     default:
       return resource.kind;
   }
