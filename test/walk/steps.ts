@@ -172,14 +172,14 @@ export function drift(random: Random, world: WalkWorld): Step | undefined {
       "sysctl -qw net.ipv4.conf.all.arp_announce=0",
       "[ $(cat /proc/sys/net/ipv4/conf/all/arp_announce) = 2 ] && echo right",
     );
-  if (dice > 0.985) {
+  if (dice > 0.99) {
     // Rules in legacy tables are read once in a while only.
     const rules = "iptables-legacy -t mangle -S OUTPUT | grep -v '^-P' | sort | md5sum";
     return byHand(
       host,
       `${rules} > /run/walk-rules; iptables-legacy -t mangle -F OUTPUT`,
       `[ "$(${rules})" = "$(cat /run/walk-rules)" ] && echo right`,
-      150_000,
+      400_000,
     );
   }
   if (service.forwarding !== "tun") return undefined;

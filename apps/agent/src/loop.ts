@@ -24,6 +24,8 @@ import { guessedCostMs, type SweepTimes, slicesOf, sweepRounds } from "./sweep.t
 export interface LoopTimes extends SweepTimes {
   /** The share of the time that goes into reading rules where nobody says when they change: it starts a program each time. */
   rulesShare: number;
+  /** They are read at least so often, however long a busy machine takes. */
+  rulesMostMs: number;
   /** How often everything is read, to find what is foreign; stretched on nodes where that is slow, so that it takes at most `auditShare` of a core. */
   auditMs: number;
   auditShare: number;
@@ -43,6 +45,7 @@ export const loopTimes: LoopTimes = {
   sweepQuickShare: 0.4,
   sweepShare: 0.012,
   rulesShare: 0.025,
+  rulesMostMs: 60_000,
   auditMs: 30_000,
   auditShare: 0.004,
   settleMs: 50,
@@ -441,7 +444,10 @@ export class NodeLoop {
     const { user, system } = process.cpuUsage(cpu);
     const cpuMs = (user + system) / 1000;
     if (work.sweep && !work.everything && work.fragments.size === 0 && result.steps.length === 0) this.#sweepCpuMs += cpuMs;
-    if (work.rules) this.#nextRules = performance.now() + (performance.now() - began) / this.#times.rulesShare;
+    if (work.rules) {
+      const { rulesShare, rulesMostMs } = this.#times;
+      this.#nextRules = performance.now() + Math.min(rulesMostMs, (performance.now() - began) / rulesShare);
+    }
     if (work.everything) {
       this.#foreign = result.foreign;
       const { auditMs, auditShare } = this.#times;
