@@ -1,12 +1,10 @@
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { existsSync, readdirSync } from "node:fs";
+import { join } from "node:path";
 import { arpHolders, fetchAnswers, Lab, type LabHost, until } from "@trigon/lab";
 import type { DirectorGroupView, NodeView, VirtualServiceInput } from "@trigon/model";
 import { afterEach, expect, inject, test } from "vitest";
-import { type Appliance, freePort, startAppliance } from "../../infra/appliance.mjs";
-import { RestClient } from "../../infra/demo/rest-client.ts";
 import { createService, inSync } from "../../infra/demo/world.ts";
+import { anotherController, sharedSecret } from "./another-controller.ts";
 import { allConnected, ipvsTable, listenerPid, otherDatabase, sql } from "./oracles.ts";
 import { deleteAllServices, useWorld } from "./use-world.ts";
 
@@ -33,34 +31,11 @@ const dr = (name: string, vip: string, ...rips: string[]): VirtualServiceInput =
   realServers: rips.map((rip) => ({ rip })),
 });
 
-interface OtherController {
-  appliance: Appliance;
-  api: RestClient;
-  agentPort: number;
+async function startController(databaseUrl: string, options: { env?: NodeJS.ProcessEnv } = {}) {
+  const other = await anotherController(world, { databaseUrl, ...options });
+  undo.push(() => other.stop());
+  return other;
 }
-
-/** Another controller of this machine, as it would run on a second one: its own data folder and ports, the same names. */
-async function anotherController(databaseUrl: string, env: NodeJS.ProcessEnv = {}): Promise<OtherController> {
-  const dataDir = mkdtempSync(join(tmpdir(), "trigon-controller-"));
-  undo.push(() => rmSync(dataDir, { recursive: true, force: true }));
-  const agentPort = await freePort();
-  const appliance = await startAppliance({
-    dataDir,
-    databaseUrl,
-    listen: `127.0.0.1:${await freePort()}`,
-    agentListen: `127.0.0.1:${agentPort}`,
-    publicUrl: `https://controller:${portOf(world.consoleUrl)}`,
-    agentUrl: world.agentUrl,
-    certificateNames: ["localhost", "127.0.0.1"],
-    web: false,
-    env,
-  });
-  undo.push(() => appliance.stop());
-  return { appliance, agentPort, api: new RestClient(appliance.consoleUrl, appliance.caFile).useToken(inject("world").apiToken) };
-}
-
-/** The key that encrypts the appliance's secrets lies in its data folder; replicas share it. */
-const sharedSecret = () => ({ TRIGON_SECRET_KEY_FILE: join(dirname(world.caFile), "secret.key") });
 
 /** Makes a database on the appliance's own server, dropped after the test. `from` names one to copy, which nobody may use meanwhile. */
 async function makeDatabase(name: string, from?: string): Promise<string> {
@@ -149,7 +124,7 @@ async function asksInVain(names: readonly string[], why: RegExp, times: number):
 test("two controllers on one database: a change by way of one is carried out by agents that hang on the other", async () => {
   const { lab, api, databaseUrl } = world;
   const dir1 = lab.host("dir1");
-  const { api: other } = await anotherController(databaseUrl, sharedSecret());
+  const { api: other } = await startController(databaseUrl, { env: sharedSecret(world) });
   const { id } = await createService(other, dr("by-the-other", "10.2.0.120", "10.2.0.21", "10.2.0.22"));
   expect(await ipvsTable(dir1)).toContain("-A -t 10.2.0.120:80 -s rr");
 
@@ -186,7 +161,7 @@ test("a controller that starts on an empty database makes no agent remove anythi
   await createService(api, dr("survives-empty", "10.2.0.121", "10.2.0.21", "10.2.0.22"));
   const before = await settledKernels("10.2.0.121");
   expect(before[0]!.ipvs).toContain("-A -t 10.2.0.121:80");
-  const { agentPort } = await anotherController(await makeDatabase("trigon_empty"));
+  const { agentPort } = await startController(await makeDatabase("trigon_empty"));
   const back = await leadAgentsTo(agentPort);
   await asksInVain(watched, /The plan could not be fetched.*(certificate|signature|issuer)/i, 3);
   expect(await kernels()).toEqual(before);
@@ -217,7 +192,7 @@ test("a controller on an older database removes nothing and only observes, until
   const before = await settledKernels("10.2.0.122", "10.2.0.123");
   expect(before[0]!.ipvs).toContain("-A -t 10.2.0.123:80");
 
-  const restored = await anotherController(older, sharedSecret());
+  const restored = await startController(older, { env: sharedSecret(world) });
   // Only these have seen a generation that the older database does not know.
   const refusals = asksInVain(["dir1", "rs1"], /restored database|observe-only mode until an operator confirms/, 1);
   refusals.catch(() => undefined); // awaited below, unless something else fails first

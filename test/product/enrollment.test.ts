@@ -8,7 +8,7 @@ import type { EnrollmentTokenCreated, EnrollmentTokenView, NodeView } from "@tri
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import type { z } from "zod";
 import { createService, enroll } from "../../infra/demo/world.ts";
-import { allConnected, ipvsTable, sql } from "./oracles.ts";
+import { allConnected, ipvsTable, retire, sql } from "./oracles.ts";
 import { deleteAllServices, useWorld } from "./use-world.ts";
 
 type Created = z.infer<typeof EnrollmentTokenCreated>;
@@ -123,7 +123,7 @@ test("the line checks before it changes anything, joins without a service when a
   await stranger.sh(`mv /root/iptables.away ${iptables}`);
   expect(await run(stranger, line)).toMatchObject({ code: 0, stdout: expect.stringContaining("not started") });
   const node = JSON.parse(await stranger.sh("cat /var/lib/trigon/identity/enrollment.json")) as { nodeId: string };
-  undo.push(() => retire(node.nodeId));
+  undo.push(() => retire(api, node.nodeId));
   expect(await traces(stranger)).not.toContain("systemd");
   expect(await stranger.sh("systemctl is-active trigon-agent", { allowFailure: true })).toBe("inactive");
   expect(await stageOf(created.id)).toMatchObject({ stage: "enrolled", nodeId: node.nodeId });
@@ -169,7 +169,7 @@ test("a revoked node is refused, and its traffic goes on", async () => {
   const { nodeId } = JSON.parse(await rs3.sh(`cat ${identity}/enrollment.json`)) as { nodeId: string };
   undo.push(async () => {
     await deleteAllServices(api);
-    await retire(nodeId);
+    await retire(api, nodeId);
     await lab.rebuildHost("rs3", { wipe: true });
     await enroll(world, "rs3", "realServer");
     await allConnected(api);
@@ -283,12 +283,6 @@ function forge(name: string, subject: string, nodeId: string, issuer?: string): 
     openssl("x509", "-req", "-in", `${name}.csr`, "-out", `${name}.pem`, ...signing);
   }
   return { cert: readFileSync(join(folder, `${name}.pem`), "utf8"), key: readFileSync(join(folder, `${name}.key`), "utf8") };
-}
-
-/** Takes a node out of the fleet. */
-async function retire(nodeId: string): Promise<void> {
-  const { headers } = await world.api.send("GET", `/api/v1/nodes/${nodeId}`);
-  await world.api.call("POST", `/nodes/${nodeId}/decommission`, undefined, { "if-match": headers.etag! });
 }
 
 /** The same token with a secret that was never given out. */

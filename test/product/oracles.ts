@@ -78,3 +78,9 @@ export async function allConnected(api: RestClient): Promise<void> {
     { deadlineMs: 90_000, everyMs: 200 },
   );
 }
+
+/** Ends a node's part in the fleet for good. */
+export async function retire(api: RestClient, nodeId: string): Promise<void> {
+  const { headers } = await api.send("GET", `/api/v1/nodes/${nodeId}`);
+  await api.call("POST", `/nodes/${nodeId}/decommission`, undefined, { "if-match": headers.etag! });
+}

@@ -22,8 +22,15 @@ test("the agent URL follows the public URL's host and the agent port", () => {
   });
 });
 
+test("a node's certificate lasts 30 days unless told otherwise", () => {
+  expect(readConfig({ DATABASE_URL: "x" }, "/").nodeCertificateSeconds).toBe(2_592_000);
+  expect(readConfig({ DATABASE_URL: "x", TRIGON_NODE_CERT_SECONDS: "86400" }, "/").nodeCertificateSeconds).toBe(86_400);
+});
+
 test("a wrong variable is named", () => {
   expect(() => readConfig({}, "/")).toThrow("DATABASE_URL");
   expect(() => readConfig({ DATABASE_URL: "x", TRIGON_PUBLIC_URL: "http://lb" }, "/")).toThrow("TRIGON_PUBLIC_URL");
+  expect(() => readConfig({ DATABASE_URL: "x", TRIGON_NODE_CERT_SECONDS: "29" }, "/")).toThrow("TRIGON_NODE_CERT_SECONDS");
+  expect(() => readConfig({ DATABASE_URL: "x", TRIGON_NODE_CERT_SECONDS: "1 day" }, "/")).toThrow("TRIGON_NODE_CERT_SECONDS");
   expect(() => readConfig({ DATABASE_URL: "x", TRIGON_TLS_CERT: "a.pem" }, "/")).toThrow("TRIGON_TLS_KEY");
 });

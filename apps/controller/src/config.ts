@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { nodeCertificateSeconds } from "@trigon/api/certificates";
 
 /** Where a listener listens: a TCP address, or a unix socket by its path. */
 export type ListenAddress = { host: string; port: number } | { path: string };
@@ -24,6 +25,8 @@ export interface ControllerConfig {
   certificateNames: string[];
   /** A certificate (with its chain) and key brought by the operator, as file paths; null: one of the appliance's own CA. */
   certificate: { certFile: string; keyFile: string } | null;
+  /** How long a node's certificate lasts, in seconds. */
+  nodeCertificateSeconds: number;
   admin: { username: string; password: string | null };
   /** The agent bundle that enrollment serves, made by `npm run build -w @trigon/agent`. */
   agentBundle: string;
@@ -76,10 +79,19 @@ export function readConfig(env: NodeJS.ProcessEnv, root: string): ControllerConf
     certificateNames: (env.TRIGON_CERT_NAMES ?? "").split(",").filter((name) => name !== ""),
     certificate:
       env.TRIGON_TLS_CERT && env.TRIGON_TLS_KEY ? { certFile: env.TRIGON_TLS_CERT, keyFile: env.TRIGON_TLS_KEY } : null,
+    nodeCertificateSeconds: lifetimeOf(env.TRIGON_NODE_CERT_SECONDS),
     admin: { username: env.TRIGON_ADMIN_USER ?? "admin", password: env.TRIGON_ADMIN_PASSWORD || null },
     agentBundle: resolve(root, env.TRIGON_AGENT_BUNDLE ?? "apps/agent/dist/trigon-agent.tgz"),
     logLevel: env.TRIGON_LOG_LEVEL ?? "info",
   };
+}
+
+/** At least 30 s, so that a renewal fits in; at most ten years, as the CA itself. */
+function lifetimeOf(text: string | undefined): number {
+  if (!text) return nodeCertificateSeconds;
+  const seconds = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (seconds >= 30 && seconds <= 3650 * 86_400) return seconds;
+  throw new Error(`TRIGON_NODE_CERT_SECONDS must be a whole number from 30 to ${3650 * 86_400}: ${text}`);
 }
 
 function httpsUrl(variable: string, text: string): string {

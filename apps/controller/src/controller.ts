@@ -67,6 +67,7 @@ export async function startController(options: {
       publicUrl,
       agentUrl,
       pin: () => pin,
+      nodeCertificateSeconds: config.nodeCertificateSeconds,
       controllerAddresses: controllerAddresses([
         ...[publicUrl, agentUrl].map((url) => new URL(url).hostname.replace(/^\[(.*)\]$/, "$1")),
         ...config.certificateNames,

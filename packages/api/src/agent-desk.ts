@@ -28,22 +28,39 @@ export function readProbeNews(news: string): { directorNodeId: string; serviceId
   return { directorNodeId, serviceId };
 }
 
+/** Who a client certificate speaks for, and its serial: lower-case hex without leading zeros. */
+interface CertificateOwner {
+  nodeId: string;
+  serial: string;
+}
+
 /** What the agent protocol needs of the API. All of it throws DomainErrors. */
 export interface AgentDesk {
-  /** Throws `node.revoked` or `node.quarantined` for a node that may not talk now; answers from memory. */
-  admit(peer: { nodeId: string; serial: string }): void;
+  /**
+   * Throws `node.revoked` or `node.quarantined` for a node that may not talk now, and `certificate.superseded` for a certificate whose
+   * successor was used. Answers from memory; only what this replica does not know is looked up. The first use of a renewed certificate
+   * revokes the one before.
+   */
+  admit(peer: CertificateOwner): Promise<void>;
+  /** Whether `admit` would let this peer in, from memory alone. */
+  mayStay(peer: CertificateOwner): boolean;
   /** Everything, or what is newer than `since`. Throws `generation.ahead` when this database is older than the node's plan. */
   planFor(nodeId: string, since: { generation: number; epoch: number } | null): Promise<PlanEnvelope>;
   report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
   /** Has the directors of these services look at once, as far as the node serves them. */
   hint(nodeId: string, hint: AgentHint): Promise<void>;
-  renew(nodeId: string, csr: string): Promise<z.infer<typeof RenewAnswer>>;
+  renew(peer: CertificateOwner, csr: string): Promise<z.infer<typeof RenewAnswer>>;
   /** A stream of the node was opened, or its last one ended. */
   connected(nodeId: string, isConnected: boolean): void;
 }
 
-export function agentDesk(context: ServiceContext, certificates: Certificates, counterStore: CounterStore): AgentDesk {
+export function agentDesk(
+  context: ServiceContext,
+  certificates: Certificates,
+  counterStore: CounterStore,
+  log: (line: string) => void,
+): AgentDesk {
   const { store, live, now } = context;
 
   /** An agent that has seen a newer generation proves that this database was restored: nothing is told or changed until an operator confirms. */
@@ -87,22 +104,62 @@ export function agentDesk(context: ServiceContext, certificates: Certificates, c
     );
   }
 
+  function refusalOf({ nodeId, serial }: CertificateOwner): DomainError | null {
+    const node = store.state.nodes.get(nodeId);
+    if (!node) return new DomainError("resource.notFound", "This database does not know this node.");
+    if (node.state === "revoked") return new DomainError("node.revoked", `${node.name} was revoked.`);
+    if (node.state === "quarantined") {
+      const detail = `${node.name} is quarantined: two machines use its certificate. Enroll them anew.`;
+      return new DomainError("node.quarantined", detail);
+    }
+    if (node.certAccepted.length === 0 || node.certAccepted.includes(serial)) return null;
+    return new DomainError(
+      "certificate.superseded",
+      `This certificate of ${node.name} was renewed, and the new one has been used.`,
+    );
+  }
+
+  /** Whether this is a node's renewed certificate, while the one before is still good. */
+  function supersedes({ nodeId, serial }: CertificateOwner): boolean {
+    const accepted = store.state.nodes.get(nodeId)?.certAccepted ?? [];
+    return accepted.length > 1 && accepted.at(-1) === serial;
+  }
+
+  /** Only now: an answer to a renewal may be lost, and the node must be able to ask again with what it has. */
+  const retiring = new Set<string>();
+  function retireOlder(peer: CertificateOwner): void {
+    const { nodeId, serial } = peer;
+    if (retiring.has(nodeId)) return;
+    retiring.add(nodeId);
+    const retired = store.write(
+      controllerCall,
+      async (draft) => {
+        const node = draft.state.node(nodeId);
+        if (node.certAccepted.length < 2 || node.certAccepted.at(-1) !== serial) return;
+        draft.putNode({ ...node, certAccepted: [serial] });
+        draft.audit("node.certificateRetired", nodeId, { serials: node.certAccepted.slice(0, -1), by: serial });
+      },
+      { isOptional: true, evenObserving: true },
+    );
+    retired
+      .catch((error: Error) => log(`the certificate before ${serial} of ${nodeId} is not revoked yet: ${error.message}`))
+      .finally(() => retiring.delete(nodeId));
+  }
+
   return {
-    admit({ nodeId }) {
-      const node = store.state.nodes.get(nodeId);
-      if (!node) {
-        // It may have been enrolled by way of another replica a moment ago.
-        store.refresh().catch(() => undefined);
-        throw new DomainError("resource.notFound", "This database does not know this node.");
+    async admit(peer) {
+      const refusal = refusalOf(peer);
+      if (refusal) {
+        if (refusal.code !== "resource.notFound" && refusal.code !== "certificate.superseded") throw refusal;
+        // It may have been enrolled or renewed by way of another replica a moment ago.
+        await store.refresh();
+        const still = refusalOf(peer);
+        if (still) throw still;
       }
-      if (node.state === "revoked") throw new DomainError("node.revoked", `${node.name} was revoked.`);
-      if (node.state === "quarantined") {
-        throw new DomainError(
-          "node.quarantined",
-          `${node.name} is quarantined: two machines use its certificate. Enroll them anew.`,
-        );
-      }
+      if (supersedes(peer)) retireOlder(peer);
     },
+
+    mayStay: (peer) => refusalOf(peer) === null,
 
     async planFor(nodeId, since) {
       if (since) await refuseAhead(nodeId, since);
@@ -137,13 +194,18 @@ export function agentDesk(context: ServiceContext, certificates: Certificates, c
       }
     },
 
-    async renew(nodeId, csr) {
+    async renew({ nodeId, serial }, csr) {
       const signed = await certificates.signNode(csr, nodeId);
       await store.write(
         controllerCall,
         async (draft) => {
           const node = draft.state.node(nodeId);
-          draft.putNode({ ...node, certSerial: signed.serial, certExpiresAt: signed.notAfter });
+          draft.putNode({
+            ...node,
+            certSerial: signed.serial,
+            certExpiresAt: signed.notAfter,
+            certAccepted: [serial, signed.serial],
+          });
           draft.audit("node.renewed", nodeId, { serial: signed.serial, notAfter: signed.notAfter.toISOString() });
         },
         { evenObserving: true },

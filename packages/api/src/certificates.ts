@@ -9,12 +9,13 @@ type CryptoKey = webcrypto.CryptoKey;
 type CryptoKeyPair = webcrypto.CryptoKeyPair;
 
 const algorithm = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
-const dayMs = 86_400_000;
+const daySeconds = 86_400;
 const clockSkewMs = 300_000;
 const caDays = 3650;
 const serverDays = 397; // the most that browsers accept of a leaf
-/** How long a node's certificate lasts; agents renew at two thirds of it. */
-export const nodeDays = 30;
+
+/** How long a node's certificate lasts unless told otherwise, in seconds; agents renew at two thirds of it. */
+export const nodeCertificateSeconds = 30 * 86_400;
 
 /** A PEM certificate with its private key. */
 export interface KeyPair {
@@ -41,14 +42,18 @@ export interface Certificates {
 }
 
 /** Opens the CA of this database, made at the first start. `now` in milliseconds, for tests. */
-export async function openCertificates(db: Database, secretKey: Buffer, now: () => number = Date.now): Promise<Certificates> {
+export async function openCertificates(
+  db: Database,
+  secretKey: Buffer,
+  { now = Date.now, nodeSeconds = nodeCertificateSeconds }: { now?: () => number; nodeSeconds?: number } = {},
+): Promise<Certificates> {
   const pem = JSON.parse(await secret(db, secretKey, "ca", () => makeCa(now()))) as { certificate: string; key: string };
   const ca = { certificate: new x509.X509Certificate(pem.certificate), key: await importKey(pem.key) };
 
   async function issue(leaf: {
     subject: string;
     publicKey: CryptoKey;
-    days: number;
+    seconds: number;
     usage: string;
     names: x509.JsonGeneralName[];
   }) {
@@ -57,8 +62,9 @@ export async function openCertificates(db: Database, secretKey: Buffer, now: () 
       serialNumber: newSerial(),
       subject: leaf.subject,
       issuer: ca.certificate.subject,
-      notBefore: new Date(now() - clockSkewMs),
-      notAfter: new Date(now() + leaf.days * dayMs),
+      // A tenth at the most: two thirds of a short life must not be over when it begins.
+      notBefore: new Date(now() - Math.min(clockSkewMs, leaf.seconds * 100)),
+      notAfter: new Date(now() + leaf.seconds * 1000),
       signingKey: ca.key,
       publicKey,
       signingAlgorithm: algorithm,
@@ -83,7 +89,7 @@ export async function openCertificates(db: Database, secretKey: Buffer, now: () 
       const certificate = await issue({
         subject: `CN=${names[0] ?? "trigon"}`,
         publicKey,
-        days: serverDays,
+        seconds: serverDays * daySeconds,
         usage: x509.ExtendedKeyUsage.serverAuth,
         names: names.map((value) => ({ type: isIP(value) ? "ip" : "dns", value })),
       });
@@ -95,7 +101,7 @@ export async function openCertificates(db: Database, secretKey: Buffer, now: () 
       const certificate = await issue({
         subject: `CN=${nodeId}`,
         publicKey,
-        days: nodeDays,
+        seconds: nodeSeconds,
         usage: x509.ExtendedKeyUsage.clientAuth,
         names: [{ type: "url", value: `trigon://node/${nodeId}` }],
       });
@@ -138,7 +144,7 @@ async function makeCa(now: number): Promise<string> {
     serialNumber: newSerial(),
     name: `CN=Trigon CA ${randomBytes(3).toString("hex")}`,
     notBefore: new Date(now - clockSkewMs),
-    notAfter: new Date(now + caDays * dayMs),
+    notAfter: new Date(now + caDays * daySeconds * 1000),
     keys,
     signingAlgorithm: algorithm,
     extensions: [

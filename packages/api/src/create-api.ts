@@ -35,6 +35,8 @@ export interface ApiOptions {
   agentUrl: string;
   /** curl's pin of the front certificate, as `sha256//…`. Asked late: the certificate may be made after the API. */
   pin: () => string;
+  /** How long a node's certificate lasts, in seconds; default: 30 days. */
+  nodeCertificateSeconds?: number;
   /** Addresses no VIP may be; default: this host's own and those in the two URLs. */
   controllerAddresses?: () => readonly string[];
   /** A node's plan is another now. */
@@ -68,7 +70,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const { db } = options;
   const now = options.now ?? Date.now;
   const log = options.log ?? (() => undefined);
-  const certificates = await openCertificates(db, options.secretKey, now);
+  const certificates = await openCertificates(db, options.secretKey, { now, nodeSeconds: options.nodeCertificateSeconds });
 
   const live: Live = new Live({
     db,
@@ -158,7 +160,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const { publicUrl, agentUrl, pin } = options;
   const enrolling = enrollment({ ...context, certificates, publicUrl, agentUrl, pin });
   const tokens = apiTokens(db, now);
-  const agents = agentDesk(context, certificates, counterStore);
+  const agents = agentDesk(context, certificates, counterStore, log);
 
   return {
     certificates,

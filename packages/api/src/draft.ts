@@ -271,6 +271,7 @@ export class Draft {
       state: node.state,
       certSerial: node.certSerial,
       certExpiresAt: node.certExpiresAt,
+      certAccepted: [...node.certAccepted],
       facts: node.facts === null ? Prisma.DbNull : (node.facts as Prisma.InputJsonValue),
       machineId: node.machineId,
       agentVersion: node.agentVersion,

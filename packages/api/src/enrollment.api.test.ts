@@ -3,9 +3,10 @@ import { X509Certificate } from "node:crypto";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
+import { until } from "@trigon/db/testing/test-database";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { openCertificates, publicKeyPin } from "./certificates.ts";
-import { createTestFleet, factsOf, newCsr, secretKey, type TestFleet } from "./testing/fleet.ts";
+import { createTestFleet, factsOf, newCsr, secretKey, serialOf, type TestFleet } from "./testing/fleet.ts";
 
 let fleet: TestFleet;
 beforeAll(async () => {
@@ -138,16 +139,53 @@ test("a listener's key stays the same across renewals and replicas; another key 
   await expect(openCertificates(fleet.db, Buffer.alloc(secretKey.length))).rejects.toThrow("key file");
 });
 
-test("a revoked node is refused, a renewed one gets a new serial", async () => {
+const certificateRow = async (nodeId: string) =>
+  (await fleet.database.sql(`SELECT "certSerial", "certAccepted" FROM node WHERE id = $1`, [nodeId]))[0];
+
+test("a revoked node is refused", async () => {
   const agent = await fleet.enroll("realServer", factsOf("rs-9", "192.0.2.19"));
-  const serials = () => fleet.database.sql(`SELECT "certSerial" FROM node WHERE id = $1`, [agent.nodeId]);
-  const before = await serials();
-  const { certificate } = await fleet.api.agents.renew(agent.nodeId, await newCsr());
-  expect(new X509Certificate(certificate).serialNumber.toLowerCase()).toBe((await serials())[0]?.certSerial);
-  expect(await serials()).not.toEqual(before);
-  const peer = { nodeId: agent.nodeId, serial: "00" };
-  fleet.api.agents.admit(peer);
+  const peer = { nodeId: agent.nodeId, serial: agent.serial };
+  await fleet.api.agents.admit(peer);
   const { revision } = await fleet.caller.node.get({ id: agent.nodeId });
   await fleet.caller.node.revoke({ id: agent.nodeId, revision });
-  expect(() => fleet.api.agents.admit(peer)).toThrow(expect.objectContaining({ code: "node.revoked" }));
+  await refused(fleet.api.agents.admit(peer), "node.revoked");
+});
+
+test("a renewed certificate revokes the one before as soon as it is used, and not sooner", async () => {
+  const agent = await fleet.enroll("realServer", factsOf("rs-10", "192.0.2.20"));
+  const other = await fleet.replica();
+  const old = { nodeId: agent.nodeId, serial: agent.serial };
+  expect(await certificateRow(agent.nodeId)).toEqual({ certSerial: old.serial, certAccepted: [old.serial] });
+  // The first answer is lost on its way: the node asks again with what it has.
+  const lost = { ...old, serial: serialOf((await fleet.api.agents.renew(old, await newCsr())).certificate) };
+  await fleet.api.agents.admit(old);
+  const renewed = { ...old, serial: serialOf((await fleet.api.agents.renew(old, await newCsr())).certificate) };
+  expect(await certificateRow(agent.nodeId)).toEqual({
+    certSerial: renewed.serial,
+    certAccepted: [old.serial, renewed.serial],
+  });
+  await fleet.api.agents.admit(old);
+  await refused(fleet.api.agents.admit(lost), "certificate.superseded");
+
+  await other.api.agents.admit(renewed); // a replica that was not asked for it
+  await until(async () => `${(await certificateRow(agent.nodeId))?.certAccepted}` === renewed.serial);
+  for (const { api } of [fleet, other]) {
+    await until(() => !api.agents.mayStay(old));
+    await refused(api.agents.admit(old), "certificate.superseded");
+    await api.agents.admit(renewed);
+  }
+  await other.close();
+});
+
+test("a node from before serials were kept is known by any certificate, until it renews", async () => {
+  const agent = await fleet.enroll("realServer", factsOf("rs-11", "192.0.2.21"));
+  await fleet.database.sql(`UPDATE node SET "certAccepted" = '{}' WHERE id = $1`, [agent.nodeId]);
+  const other = await fleet.replica();
+  const old = { nodeId: agent.nodeId, serial: "abc" };
+  await other.api.agents.admit(old);
+  const renewed = { ...old, serial: serialOf((await other.api.agents.renew(old, await newCsr())).certificate) };
+  await other.api.agents.admit(renewed);
+  await until(() => !other.api.agents.mayStay(old));
+  await refused(other.api.agents.admit({ ...old, serial: agent.serial }), "certificate.superseded");
+  await other.close();
 });

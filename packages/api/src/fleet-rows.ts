@@ -45,6 +45,8 @@ export interface StoredNode {
   state: z.infer<typeof NodeState>;
   certSerial: string | null;
   certExpiresAt: Date | null;
+  /** Serials that may speak for the node, the newest last; empty: any (enrolled before they were kept). */
+  certAccepted: readonly string[];
   facts: Facts | null;
   machineId: string | null;
   agentVersion: string | null;

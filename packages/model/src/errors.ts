@@ -11,6 +11,7 @@ export const errorCodes = {
   "token.revoked": { status: 401, retry: false },
   "node.revoked": { status: 403, retry: false },
   "node.quarantined": { status: 403, retry: false },
+  "certificate.superseded": { status: 403, retry: false },
   "csr.invalid": { status: 400, retry: false },
   "resource.notFound": { status: 404, retry: false },
   "resource.exists": { status: 409, retry: false },

@@ -233,6 +233,8 @@ export class ControllerLink {
       this.#client.replaceMaterial(this.#identity);
       this.#log.info("The certificate was renewed", { until: new Date(lifeOf(answer.certificate).until).toISOString() });
       this.#armRenewal();
+      // Its first use revokes the certificate before: at once, not with the next report.
+      void this.fetchPlan();
     } catch (error) {
       if (this.#stop.signal.aborted) return;
       this.#failed("The certificate could not be renewed", error);

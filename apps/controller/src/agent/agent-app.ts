@@ -27,13 +27,15 @@ const smallBody = 16 * 1024;
 
 /** What the agent protocol needs of the API. All of it throws DomainErrors. */
 export interface AgentPort {
-  /** Throws `node.revoked` or `node.quarantined` when this certificate may not talk now; answers from memory. */
-  admit(peer: Peer): void;
+  /** Throws `node.revoked`, `node.quarantined` or `certificate.superseded` when this certificate may not talk now. */
+  admit(peer: Peer): Promise<void>;
+  /** The same without throwing, from memory. */
+  mayStay(peer: Peer): boolean;
   planFor(nodeId: string, since: { generation: number; epoch: number } | null): Promise<PlanEnvelope>;
   report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
   hint(nodeId: string, hint: AgentHint): Promise<void>;
-  renew(nodeId: string, csr: string): Promise<z.infer<typeof RenewAnswer>>;
+  renew(peer: Peer, csr: string): Promise<z.infer<typeof RenewAnswer>>;
   /** The node's stream stands, as of now; or its last one to this replica ended. */
   connected(nodeId: string, isConnected: boolean): void;
   /** The generation that the node should have. */
@@ -66,7 +68,7 @@ export function createAgentApp(options: {
     if (peer.isExpired && c.req.path !== agentPaths.renew) {
       throw new DomainError("auth.forbidden", "The certificate has expired: it may be renewed and nothing else.");
     }
-    port.admit(peer);
+    await port.admit(peer);
     await next();
     c.header("x-request-id", requestId);
     c.header("cache-control", "no-store");
@@ -80,20 +82,12 @@ export function createAgentApp(options: {
   app.get(agentPaths.stream, (c) => {
     const peer = c.get("peer");
     const { nodeId } = peer;
-    const isAdmitted = () => {
-      try {
-        port.admit(peer);
-        return true;
-      } catch {
-        return false;
-      }
-    };
     hub.announce(nodeId, port.wanted(nodeId));
     const body = planStream({
       hub,
       nodeId,
       since: Number(c.req.header("last-event-id") ?? -1),
-      mayStay: isAdmitted,
+      mayStay: () => port.mayStay(peer),
       signal: c.req.raw.signal,
       onAlive: () => port.connected(nodeId, true),
       onClose: () => {
@@ -132,7 +126,7 @@ export function createAgentApp(options: {
 
   app.post(agentPaths.renew, async (c) => {
     const { csr } = await readJson(c.req.raw, RenewRequest, smallBody);
-    return c.json(await port.renew(c.get("peer").nodeId, csr));
+    return c.json(await port.renew(c.get("peer"), csr));
   });
   return app;
 }

@@ -95,9 +95,10 @@ const plan = (nodeId: string): PlanEnvelope => ({
   tombstones: [],
 });
 const port: AgentPort = {
-  admit: ({ nodeId }) => {
+  admit: async ({ nodeId }) => {
     if (revoked.has(nodeId)) throw new DomainError("node.revoked", "This node was revoked.");
   },
+  mayStay: ({ nodeId }) => !revoked.has(nodeId),
   planFor: async (nodeId) => {
     asked.push(nodeId);
     return plan(nodeId);

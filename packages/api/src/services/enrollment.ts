@@ -228,6 +228,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
           state: "active",
           certSerial: signed.serial,
           certExpiresAt: signed.notAfter,
+          certAccepted: [signed.serial],
           facts: request.facts,
           machineId: request.facts.machineId,
           agentVersion: request.agentVersion,
