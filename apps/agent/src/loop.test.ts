@@ -8,6 +8,8 @@ import { silentLog } from "./log.ts";
 import { loopTimes } from "./loop.ts";
 import { type Node, openNode } from "./node.ts";
 import type { AgentPaths } from "./paths.ts";
+import { eventually } from "./testing/eventually.ts";
+import { directorService, planEnvelope, plannedDestination } from "./testing/plans.ts";
 import { uninstall } from "./uninstall.ts";
 
 let directory: string;
@@ -56,33 +58,13 @@ async function crash(): Promise<void> {
   node = undefined;
 }
 
-async function eventually(check: () => boolean): Promise<void> {
-  for (const deadline = Date.now() + 3_000; !check(); await new Promise((resolve) => setTimeout(resolve, 5)))
-    if (Date.now() > deadline) throw new Error(`Not within the deadline: ${check}`);
-}
-
-const service = (name: string, hash = "1", change: object = {}) => ({
-  id: `ds:${name}`,
-  hash,
-  generation: 1,
-  kind: "director.service",
-  serviceId: name,
-  name,
-  vip: `10.2.0.${100 + Number(name.slice(1))}`,
-  protocol: "tcp",
-  port: 80,
-  scheduler: "rr",
-  schedulerFlags: [],
-  persistence: null,
-  onePacket: false,
-  encapsulation: "ipip",
-  snatSource: "vip",
-  notrack: false,
-  destinations: [
-    { realServerId: `r_${name}`, rip: "10.2.0.21", port: 80, forwarding: "dr", weight: 1, upperThreshold: 0, lowerThreshold: 0 },
-  ],
-  ...change,
-});
+const service = (name: string, hash = "1", change: object = {}) =>
+  directorService(name, {
+    hash,
+    vip: `10.2.0.${100 + Number(name.slice(1))}`,
+    destinations: [plannedDestination("10.2.0.21", { realServerId: `r_${name}` })],
+    ...change,
+  });
 const vip = (address: string) => ({
   id: `dv:${address}`,
   hash: "1",
@@ -93,19 +75,7 @@ const vip = (address: string) => ({
 });
 
 let generation = 0;
-const plan = (change: Partial<PlanEnvelope>): PlanEnvelope => ({
-  protocol: 1,
-  fleetId: "fleet_1",
-  epoch: 1,
-  generation: ++generation,
-  nodeId: "node_1",
-  since: null,
-  observeOnly: false,
-  allowMassRemoval: false,
-  fragments: [],
-  tombstones: [],
-  ...change,
-});
+const plan = (change: Partial<PlanEnvelope>) => planEnvelope(++generation, change);
 const many = (count: number) => Array.from({ length: count }, (_, index) => service(`v${index + 1}`));
 const serviceKey = (n: number) => resourceKey.ipvsService("tcp", `10.2.0.${100 + n}`, 80);
 const kinds = (loop: Node["loop"]) => loop.takeEvents().map(({ kind }) => kind);

@@ -2,7 +2,7 @@ import { until } from "@trigon/db/testing/test-database";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { everyScope } from "./actor.ts";
 import { createRest } from "./rest.ts";
-import { createTestFleet, factsOf, secretKey, type TestAgent, type TestFleet } from "./testing/fleet.ts";
+import { createTestFleet, secretKey, type TestAgent, type TestFleet } from "./testing/fleet.ts";
 
 let fleet: TestFleet;
 let director: TestAgent;
@@ -10,8 +10,7 @@ let server: TestAgent;
 let rest: ReturnType<typeof createRest>;
 beforeAll(async () => {
   fleet = await createTestFleet();
-  director = await fleet.enroll("director", factsOf("lb-1", "192.0.2.2"));
-  server = await fleet.enroll("realServer", factsOf("rs-1", "192.0.2.11"));
+  ({ director, server } = await fleet.enrollPair());
   rest = createRest({ db: fleet.db, secretKey });
 });
 afterAll(() => fleet.close());

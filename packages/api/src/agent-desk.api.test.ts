@@ -7,8 +7,7 @@ let director: TestAgent;
 let server: TestAgent;
 beforeAll(async () => {
   fleet = await createTestFleet();
-  director = await fleet.enroll("director", factsOf("lb-1", "192.0.2.2"));
-  server = await fleet.enroll("realServer", factsOf("rs-1", "192.0.2.11"));
+  ({ director, server } = await fleet.enrollPair());
 });
 afterAll(() => fleet.close());
 
@@ -175,15 +174,9 @@ test("two machines with one certificate are quarantined", async () => {
     return row?.state === "quarantined";
   });
   const refusal = expect.objectContaining({ code: "node.quarantined" });
-  await until(() => {
-    try {
-      fleet.api.agents.admit({ nodeId: one.nodeId, serial: "" });
-      return false;
-    } catch {
-      return true;
-    }
-  });
-  expect(() => fleet.api.agents.admit({ nodeId: one.nodeId, serial: "" })).toThrow(refusal);
+  const peer = { nodeId: one.nodeId, serial: one.serial };
+  await until(() => !fleet.api.agents.mayStay(peer));
+  await expect(fleet.api.agents.admit(peer)).rejects.toThrow(refusal);
 });
 
 test("a restored database tells agents nothing and takes no change until an operator confirms; then all generations are newer", async () => {

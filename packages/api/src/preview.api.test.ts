@@ -1,28 +1,19 @@
 import { until } from "@trigon/db/testing/test-database";
-import type { ChangePreview, VirtualServiceInput } from "@trigon/model";
+import type { ChangePreview } from "@trigon/model";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { everyScope } from "./actor.ts";
 import { createRest } from "./rest.ts";
-import { createTestFleet, factsOf, secretKey, type TestAgent, type TestFleet } from "./testing/fleet.ts";
+import { createTestFleet, secretKey, specOf, type TestAgent, type TestFleet } from "./testing/fleet.ts";
 
 let fleet: TestFleet;
 let director: TestAgent;
 let server: TestAgent;
 beforeAll(async () => {
   fleet = await createTestFleet();
-  director = await fleet.enroll("director", factsOf("lb-1", "192.0.2.2"));
-  server = await fleet.enroll("realServer", factsOf("rs-1", "192.0.2.11"));
+  ({ director, server } = await fleet.enrollPair());
 });
 afterAll(() => fleet.close());
 
-const spec = (more: Partial<VirtualServiceInput> = {}): VirtualServiceInput => ({
-  name: "web",
-  vip: "192.0.2.100",
-  port: 80,
-  forwarding: "dr",
-  realServers: [{ rip: "192.0.2.11" }],
-  ...more,
-});
 const commandsOf = ({ nodes }: ChangePreview, name: string) =>
   nodes.find(({ nodeName }) => nodeName === name)?.steps.flatMap(({ commands }) => commands) ?? [];
 const ipvsadm = (preview: ChangePreview) => commandsOf(preview, "lb-1").filter((line) => line.startsWith("ipvsadm"));
@@ -47,7 +38,7 @@ async function settle(): Promise<void> {
 
 test("a new service: each node's lines up to the end of admission, and nothing is written", async () => {
   const before = await books();
-  const preview = await fleet.caller.virtualService.preview({ action: "create", spec: spec() });
+  const preview = await fleet.caller.virtualService.preview({ action: "create", spec: specOf() });
   expect(await books()).toEqual(before);
   expect(preview).toMatchObject({ dryRun: true, changesAnything: true, before: null, after: { name: "web" }, connections: null });
   expect(ipvsadm(preview)).toEqual([
@@ -67,7 +58,7 @@ test("a new service: each node's lines up to the end of admission, and nothing i
 });
 
 test("an edit shows only what it changes, on the nodes it concerns", async () => {
-  const { id, revision, realServers } = await fleet.caller.virtualService.create({ spec: spec() });
+  const { id, revision, realServers } = await fleet.caller.virtualService.create({ spec: specOf() });
   await settle();
   const before = await books();
   const other = {
@@ -126,7 +117,7 @@ test("what somebody else's hand left in the way, and what the kernel lost, is co
   const key = "ipvsService tcp 192.0.2.100 8080";
   const foreign = { key, desired: null, observed: "-A -t 192.0.2.100:8080 -s rr", state: "foreign" } as const;
   await director.report({ table: { rows: [foreign], total: 1 } });
-  const preview = await fleet.caller.virtualService.preview({ action: "create", spec: spec({ name: "other", port: 8080 }) });
+  const preview = await fleet.caller.virtualService.preview({ action: "create", spec: specOf({ name: "other", port: 8080 }) });
   expect(preview.nodes[0]!.problems).toMatchObject([{ code: "foreign" }]);
   const lost = "ipvsDestination tcp 192.0.2.100 80 > 192.0.2.11 80";
   const missing = { key: lost, desired: "-a", observed: null, state: "missing" } as const;
@@ -165,7 +156,7 @@ test("a real server that checks keep out stays at weight 0, whatever weight it i
 test("the first full NAT service of a director shows what it does to its DR services", async () => {
   const preview = await fleet.caller.virtualService.preview({
     action: "create",
-    spec: spec({ name: "full", vip: "192.0.2.101", forwarding: "fullnat" }),
+    spec: specOf({ name: "full", vip: "192.0.2.101", forwarding: "fullnat" }),
   });
   expect(commandsOf(preview, "lb-1")).toEqual(
     expect.arrayContaining([
@@ -191,20 +182,23 @@ test("REST: dryRun on every write answers 200 and writes nothing; what would be 
   const { id, revision } = data[0]!;
   const match = { "if-match": `"${revision}"` };
   const before = await books();
-  const created = await ask("POST", "/virtual-services?dryRun=true", spec({ name: "n", port: 81 }), { "idempotency-key": "k" });
+  const created = await ask("POST", "/virtual-services?dryRun=true", specOf({ name: "n", port: 81 }), { "idempotency-key": "k" });
   expect(created).toMatchObject({ status: 200, body: { dryRun: true, changesAnything: true } });
   expect(ipvsadm(created.body)[0]).toBe("ipvsadm -A -t 192.0.2.100:81 -s wlc");
-  const named = await ask("PUT", "/virtual-services/by-name/web?dryRun=true", { ...spec({ scheduler: "rr" }), name: undefined });
+  const named = await ask("PUT", "/virtual-services/by-name/web?dryRun=true", {
+    ...specOf({ scheduler: "rr" }),
+    name: undefined,
+  });
   expect(ipvsadm(named.body)).toContain("ipvsadm -E -t 192.0.2.100:80 -s rr");
-  const put = await ask("PUT", `/virtual-services/${id}?dryRun=true`, spec({ scheduler: "lc" }), match);
+  const put = await ask("PUT", `/virtual-services/${id}?dryRun=true`, specOf({ scheduler: "lc" }), match);
   expect(ipvsadm(put.body)).toContain("ipvsadm -E -t 192.0.2.100:80 -s lc");
   expect(await ask("PATCH", `/virtual-services/${id}?dryRun=true`, { enabled: false }, match)).toMatchObject({ status: 200 });
   expect(await ask("DELETE", `/virtual-services/${id}?dryRun=true`, undefined, match)).toMatchObject({ status: 200 });
   expect(await ask("DELETE", `/virtual-services/${id}?dryRun=true`, undefined, { "if-match": '"999"' })).toMatchObject({
     status: 412,
   });
-  expect(await ask("POST", "/virtual-services?dryRun=true", spec({ vip: "127.0.0.1" }))).toMatchObject({ status: 422 });
-  expect(await ask("POST", "/virtual-services?dryRun=perhaps", spec({ name: "n" }))).toMatchObject({ status: 422 });
+  expect(await ask("POST", "/virtual-services?dryRun=true", specOf({ vip: "127.0.0.1" }))).toMatchObject({ status: 422 });
+  expect(await ask("POST", "/virtual-services?dryRun=perhaps", specOf({ name: "n" }))).toMatchObject({ status: 422 });
   expect(await ask("POST", "/director-groups?dryRun=true", { name: "g" })).toMatchObject({ status: 422 });
   expect(await books()).toEqual(before);
 });
@@ -222,7 +216,7 @@ test("REST: a check by POST takes a spec of any length, names every wrong field,
     return { status: answer.status, body: await answer.json() };
   };
   const before = await books();
-  const long = spec({
+  const long = specOf({
     name: "long",
     port: 90,
     forwarding: "fullnat",
@@ -232,7 +226,7 @@ test("REST: a check by POST takes a spec of any length, names every wrong field,
   });
   expect(JSON.stringify(long).length).toBeGreaterThan(4000);
   expect(await check(long)).toMatchObject({ status: 200, body: { errors: [], lint: [{ code: "fullnat.besideDirect" }] } });
-  const wrong = await check({ ...spec({ name: "n" }), vip: "nonsense", port: 99999 });
+  const wrong = await check({ ...specOf({ name: "n" }), vip: "nonsense", port: 99999 });
   expect(wrong.status).toBe(200);
   expect((wrong.body as { errors: { pointer: string }[] }).errors.map(({ pointer }) => pointer).sort()).toEqual([
     "/port",

@@ -1,7 +1,7 @@
 import type { VirtualServiceInput } from "@trigon/model";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createRest } from "./rest.ts";
-import { createTestFleet, factsOf, secretKey, type TestFleet } from "./testing/fleet.ts";
+import { createTestFleet, factsOf, secretKey, specOf, type TestFleet } from "./testing/fleet.ts";
 
 let fleet: TestFleet;
 beforeAll(async () => {
@@ -10,14 +10,7 @@ beforeAll(async () => {
 });
 afterAll(() => fleet.close());
 
-const spec = (more: Partial<VirtualServiceInput> = {}): VirtualServiceInput => ({
-  name: "web",
-  vip: "192.0.2.100",
-  port: 80,
-  forwarding: "nat",
-  realServers: [{ rip: "192.0.2.11" }],
-  ...more,
-});
+const spec = (more: Partial<VirtualServiceInput> = {}) => specOf({ forwarding: "nat", ...more });
 const newest = async (query: string) => (await fleet.caller.change.list({ query })).data[0]!;
 /** The service as the database has it. */
 const stored = async (id: string) =>

@@ -1,29 +1,19 @@
 import { until } from "@trigon/db/testing/test-database";
 import type { VirtualServiceInput } from "@trigon/model";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createTestFleet, factsOf, type TestAgent, type TestFleet } from "./testing/fleet.ts";
+import { createTestFleet, specOf, type TestAgent, type TestFleet } from "./testing/fleet.ts";
 
 let fleet: TestFleet;
 let director: TestAgent;
 let server: TestAgent;
 beforeAll(async () => {
   fleet = await createTestFleet();
-  director = await fleet.enroll("director", factsOf("lb-1", "192.0.2.2"));
-  server = await fleet.enroll("realServer", factsOf("rs-1", "192.0.2.11"));
+  ({ director, server } = await fleet.enrollPair());
 });
 afterAll(() => fleet.close());
 
-const spec = (more: Partial<VirtualServiceInput> = {}): VirtualServiceInput => ({
-  name: "web",
-  vip: "192.0.2.100",
-  port: 80,
-  forwarding: "dr",
-  realServers: [{ rip: "192.0.2.11" }],
-  ...more,
-});
-
 test("a service goes from form to plan: the real server first, the director when it is ready, the VIP with it", async () => {
-  const created = await fleet.caller.virtualService.create({ spec: spec() });
+  const created = await fleet.caller.virtualService.create({ spec: specOf() });
   expect(created).toMatchObject({ revision: 1, scheduler: "wlc", realServers: [{ rip: "192.0.2.11", port: null, weight: 1 }] });
   await director.fetch();
   await server.fetch();
@@ -82,7 +72,7 @@ test("a replace that changes nothing takes no sequence and makes no revision", a
 
 test("two replicas on one database give identical plans, also one that starts anew", async () => {
   const other = await fleet.replica();
-  const own = await fleet.caller.virtualService.create({ spec: spec({ name: "second", port: 8080, forwarding: "fullnat" }) });
+  const own = await fleet.caller.virtualService.create({ spec: specOf({ name: "second", port: 8080, forwarding: "fullnat" }) });
   await until(() => other.api.figures().sequence === fleet.api.figures().sequence);
   const fresh = await fleet.replica();
   for (const { nodeId } of [director, server]) {
@@ -146,12 +136,12 @@ const wrong: [string, Partial<VirtualServiceInput>, string, string][] = [
 test.each(wrong)("%s is refused by its field and code, and changes nothing", async (_name, more, pointer, code) => {
   const { data } = await fleet.caller.virtualService.list({ query: "taken" });
   if (data.length === 0)
-    await fleet.caller.virtualService.create({ spec: spec({ name: "taken", vip: "192.0.2.101", port: 443 }) });
+    await fleet.caller.virtualService.create({ spec: specOf({ name: "taken", vip: "192.0.2.101", port: 443 }) });
   const counts = () =>
     fleet.database.sql(`SELECT (SELECT sequence FROM fleet), (SELECT count(*) FROM "virtualService") AS services,
       (SELECT count(*) FROM "realServer") AS servers, (SELECT count(*) FROM change) AS changes, (SELECT count(*) FROM vip) AS vips`);
   const before = await counts();
-  const error = await fleet.caller.virtualService.create({ spec: spec(more) }).then(
+  const error = await fleet.caller.virtualService.create({ spec: specOf(more) }).then(
     () => undefined,
     (thrown: unknown) => thrown,
   );
@@ -160,14 +150,14 @@ test.each(wrong)("%s is refused by its field and code, and changes nothing", asy
   expect(problem).toMatchObject({ status: 422, code: "input.invalid" });
   expect(problem.errors).toEqual(expect.arrayContaining([expect.objectContaining({ pointer, code })]));
   expect(await counts()).toEqual(before);
-  const validated = await fleet.caller.virtualService.validate({ spec: spec(more) });
+  const validated = await fleet.caller.virtualService.validate({ spec: specOf(more) });
   expect(validated.errors).toEqual(expect.arrayContaining([expect.objectContaining({ pointer, code })]));
 });
 
 test("a page's cursor leads to the next page, and one made up is refused", async () => {
   await Promise.all(
     ["a", "b", "c"].map((name, at) =>
-      fleet.caller.virtualService.create({ spec: spec({ name: `page ${name}`, port: 9000 + at }) }),
+      fleet.caller.virtualService.create({ spec: specOf({ name: `page ${name}`, port: 9000 + at }) }),
     ),
   );
   const first = await fleet.caller.virtualService.rows({ query: "page", limit: 2 });
@@ -183,7 +173,7 @@ test("a program may do no more than its scopes", async () => {
   const { createCaller } = await import("./router.ts");
   const actor = { kind: "token", name: "ci", scopes: ["read"] } as const;
   const reader = createCaller({ services: fleet.api.services, actor, requestId: "req_2" });
-  await expect(reader.virtualService.create({ spec: spec({ name: "x" }) })).rejects.toMatchObject({
+  await expect(reader.virtualService.create({ spec: specOf({ name: "x" }) })).rejects.toMatchObject({
     cause: { code: "auth.forbidden" },
   });
   await expect(reader.audit.list({})).rejects.toMatchObject({ cause: { code: "auth.forbidden" } });
@@ -191,7 +181,7 @@ test("a program may do no more than its scopes", async () => {
 });
 
 test("what is unwise comes with the answer to a write, and with a check that writes nothing", async () => {
-  const unwise = spec({
+  const unwise = specOf({
     name: "db",
     vip: "192.0.2.111",
     port: 5432,

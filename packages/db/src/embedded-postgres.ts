@@ -2,9 +2,9 @@ import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { createRequire } from "node:module";
-import net from "node:net";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { freePort } from "./free-port.ts";
 
 /** A Postgres of the appliance's own, from an npm package, on a loopback port. */
 export interface EmbeddedPostgres {
@@ -172,7 +172,7 @@ class Server implements EmbeddedPostgres {
   /** The same port at every start, so that connection strings stay true; another one only when it was taken. */
   async #pickPort(): Promise<number> {
     const kept = Number(this.#remember("port", () => "0"));
-    const port = await freePort(kept).catch(() => freePort(0));
+    const port = await freePort(kept).catch(() => freePort());
     if (port !== kept) this.#write("port", String(port));
     return port;
   }
@@ -293,17 +293,6 @@ function isAlive(pid: number): boolean {
   } catch {
     return false;
   }
-}
-
-function freePort(wanted: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const probe = net.createServer();
-    probe.once("error", reject);
-    probe.listen(wanted, "127.0.0.1", () => {
-      const { port } = probe.address() as net.AddressInfo;
-      probe.close(() => resolve(port));
-    });
-  });
 }
 
 function tail(file: string): string {

@@ -2,6 +2,7 @@ import { type DirectorServiceFragment, type PlannedDestination, resourceKey } fr
 import type { IpvsConnection } from "@trigon/reconciler";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { silentLog } from "../log.ts";
+import { directorService, plannedDestination } from "../testing/plans.ts";
 import { Drains } from "./drains.ts";
 
 let now = Date.parse("2026-01-01T00:00:00.000Z");
@@ -28,40 +29,12 @@ beforeEach(() => {
 });
 afterEach(() => drains.close());
 
-const fragment = (
-  destination: Partial<PlannedDestination>,
-  change: Partial<DirectorServiceFragment> = {},
-): DirectorServiceFragment => ({
-  id: "ds:v1",
-  hash: "1",
-  generation: 1,
-  kind: "director.service",
-  serviceId: "v1",
-  name: "web",
-  vip: "10.2.0.100",
-  protocol: "tcp",
-  port: 80,
-  scheduler: "rr",
-  schedulerFlags: [],
-  persistence: null,
-  onePacket: false,
-  encapsulation: "ipip",
-  snatSource: "vip",
-  notrack: false,
-  destinations: [
-    {
-      realServerId: "r1",
-      rip: "10.2.0.21",
-      port: 80,
-      forwarding: "dr",
-      weight: 1,
-      upperThreshold: 0,
-      lowerThreshold: 0,
-      ...destination,
-    },
-  ],
-  ...change,
-});
+const fragment = (destination: Partial<PlannedDestination>, change: Partial<DirectorServiceFragment> = {}) =>
+  directorService("v1", {
+    name: "web",
+    destinations: [plannedDestination("10.2.0.21", { realServerId: "r1", ...destination })],
+    ...change,
+  });
 const stateOf = (answer: DirectorServiceFragment) => answer.destinations[0]!.adminState;
 async function lookAfter(seconds: number) {
   now += seconds * 1000;

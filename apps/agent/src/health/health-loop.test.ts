@@ -3,12 +3,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Probe } from "@trigon/health";
 import { FakeKernel } from "@trigon/kernel/testing/fake";
-import { HealthCheck, HealthSpec, type PlanEnvelope } from "@trigon/model";
+import { type DirectorServiceFragment, HealthCheck, HealthSpec, type PlanEnvelope } from "@trigon/model";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog } from "../log.ts";
 import { loopTimes } from "../loop.ts";
 import { type Node, openNode } from "../node.ts";
 import { agentPaths } from "../paths.ts";
+import { eventually } from "../testing/eventually.ts";
+import { directorService, planEnvelope, plannedDestination } from "../testing/plans.ts";
 
 let directory: string;
 let kernel: FakeKernel;
@@ -42,52 +44,20 @@ async function start(): Promise<Node> {
   return node;
 }
 
-const health = (change: object = {}) => ({
+const health = (change: object = {}): NonNullable<DirectorServiceFragment["health"]> => ({
   ...HealthSpec.parse(change),
+  sorryServer: null,
   check: HealthCheck.parse({ kind: "tcp", intervalMs: 100, fastIntervalMs: 100, timeoutMs: 50, rise: 1, fall: 2 }),
 });
-const service = (n: number, rips: string[], change: object = {}) => ({
-  id: `ds:v${n}`,
-  hash: JSON.stringify([rips, change]),
-  generation: 1,
-  kind: "director.service",
-  serviceId: `v${n}`,
-  name: `v${n}`,
-  vip: `10.2.0.${100 + n}`,
-  protocol: "tcp",
-  port: 80,
-  scheduler: "rr",
-  schedulerFlags: [],
-  persistence: null,
-  onePacket: false,
-  encapsulation: "ipip",
-  snatSource: "vip",
-  notrack: false,
-  health: health(change),
-  destinations: rips.map((rip) => ({
-    realServerId: `rs_${rip}`,
-    rip,
-    port: 80,
-    forwarding: "dr",
-    weight: 5,
-    upperThreshold: 0,
-    lowerThreshold: 0,
-  })),
-});
+const service = (n: number, rips: string[], change: object = {}) =>
+  directorService(`v${n}`, {
+    hash: JSON.stringify([rips, change]),
+    vip: `10.2.0.${100 + n}`,
+    health: health(change),
+    destinations: rips.map((rip) => plannedDestination(rip, { weight: 5 })),
+  });
 let generation = 0;
-const plan = (...fragments: object[]) =>
-  ({
-    protocol: 1,
-    fleetId: "fleet_1",
-    epoch: 1,
-    generation: ++generation,
-    nodeId: "node_1",
-    since: null,
-    observeOnly: false,
-    allowMassRemoval: true,
-    fragments,
-    tombstones: [],
-  }) as PlanEnvelope;
+const plan = (...fragments: PlanEnvelope["fragments"]) => planEnvelope(++generation, { allowMassRemoval: true, fragments });
 
 /** `21=5,22=0`: the weights in the kernel, by the last part of the RIP. */
 const weights = (n = 1) =>
@@ -96,10 +66,7 @@ const weights = (n = 1) =>
     .map(({ address, weight }) => `${address.split(".")[3]}=${weight}`)
     .toSorted()
     .join();
-const until = async (what: () => boolean) => {
-  for (const deadline = Date.now() + 5_000; !what(); await new Promise((resolve) => setTimeout(resolve, 5)))
-    if (Date.now() > deadline) throw new Error(`not within the deadline: ${what}; ${weights()}`);
-};
+const until = (what: () => boolean) => eventually(what, 5_000, weights);
 
 describe("a director's health checks", () => {
   test("weigh a dead real server 0 and bring it back, with no plan in between, looking at the services concerned only", async () => {

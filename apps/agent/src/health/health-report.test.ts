@@ -2,6 +2,7 @@ import { type AgentReport, type HealthReport, reportLimits } from "@trigon/model
 import { afterEach, expect, test } from "vitest";
 import { Reporter, type ReporterOptions } from "../link/reporter.ts";
 import { silentLog } from "../log.ts";
+import { eventually } from "../testing/eventually.ts";
 
 /** The members of a loop that a reporter reads: a node with a large plan and no news. */
 const loop = {
@@ -66,12 +67,8 @@ test("a large fleet's health is told in several reports, each of them small, and
     heartbeatMs: 60_000,
   });
   const told = () => new Set(sent.flatMap(({ health }) => health?.map(({ fragmentId }) => fragmentId) ?? []));
-  const until = async (what: () => boolean) => {
-    for (const deadline = Date.now() + 5_000; !what(); await new Promise((resolve) => setTimeout(resolve, 5)))
-      if (Date.now() > deadline) throw new Error(`not within the deadline: ${what}`);
-  };
   reporter.changed();
-  await until(() => told().size === ids.length);
+  await eventually(() => told().size === ids.length);
   expect(sent[0]!.full).toBe(true);
   for (const { health } of sent) expect(health!.length * realServers).toBeLessThanOrEqual(reportLimits.healthRealServers);
   expect(sent).toHaveLength((ids.length * realServers) / reportLimits.healthRealServers);
@@ -80,6 +77,6 @@ test("a large fleet's health is told in several reports, each of them small, and
   failures = 0;
   news.add("ds:7");
   reporter.changed();
-  await until(() => sent.length === 1);
+  await eventually(() => sent.length === 1);
   expect([...told()]).toEqual(["ds:7"]);
 });

@@ -13,6 +13,8 @@ import { loopTimes } from "../loop.ts";
 import { type Node, openNode } from "../node.ts";
 import { newKeyAndRequest } from "../state/csr.ts";
 import { type Identity, readIdentity, storeIdentity } from "../state/identity.ts";
+import { eventually } from "../testing/eventually.ts";
+import { directorService, planEnvelope } from "../testing/plans.ts";
 import { ControllerLink } from "./controller-link.ts";
 import { enroll } from "./enroll.ts";
 import type { HttpError } from "./http.ts";
@@ -215,20 +217,8 @@ async function connect(who: Identity = identity()): Promise<void> {
   reporter.changed();
 }
 
-async function eventually(check: () => boolean, withinMs = 5_000): Promise<void> {
-  for (const deadline = Date.now() + withinMs; !check(); await new Promise((resolve) => setTimeout(resolve, 2)))
-    if (Date.now() > deadline) throw new Error(`Not within ${withinMs} ms: ${check}`);
-}
-
-const fragment = (name: string) => ({
-  ...{ id: `ds:${name}`, hash: "1", generation: 1, kind: "director.service", serviceId: name, name, vip: "10.2.0.100" },
-  ...{ protocol: "tcp", port: 80, scheduler: "rr", schedulerFlags: [], persistence: null, onePacket: false },
-  ...{ encapsulation: "ipip", snatSource: "vip", notrack: false, destinations: [] },
-});
-function plan(generation: number, fragments: ReturnType<typeof fragment>[]): PlanEnvelope {
-  const marks = { observeOnly: false, allowMassRemoval: false, tombstones: [] };
-  return { protocol: 1, fleetId: "fleet_1", epoch: 1, generation, nodeId: "node_1", since: null, fragments, ...marks };
-}
+const fragment = (name: string) => directorService(name);
+const plan = (generation: number, fragments: PlanEnvelope["fragments"]) => planEnvelope(generation, { fragments });
 const reported = (id: string) =>
   state.reports.some(({ fragments }) => fragments.some((one) => one.id === id && one.state === "applied"));
 

@@ -1,7 +1,7 @@
-import { randomBytes, webcrypto } from "node:crypto";
+import { randomBytes, webcrypto, X509Certificate } from "node:crypto";
 import { type Database, openDatabase } from "@trigon/db";
 import { createTestDatabase, type TestDatabase } from "@trigon/db/testing/test-database";
-import type { AgentReport, EnrollAnswer, Facts, FragmentState, NodeRole, PlanEnvelope } from "@trigon/model";
+import type { AgentReport, EnrollAnswer, Facts, FragmentState, NodeRole, PlanEnvelope, VirtualServiceInput } from "@trigon/model";
 import { everyScope } from "../actor.ts";
 import { type Api, createApi } from "../create-api.ts";
 import { newId } from "../new-id.ts";
@@ -23,6 +23,8 @@ export interface TestFleet {
   /** A second replica on the same database. */
   replica(): Promise<TestFleet>;
   enroll(role: NodeRole, facts: Facts): Promise<TestAgent>;
+  /** The director lb-1 at 192.0.2.2 and the real server rs-1 at 192.0.2.11. */
+  enrollPair(): Promise<{ director: TestAgent; server: TestAgent }>;
   close(): Promise<void>;
 }
 
@@ -50,6 +52,11 @@ async function replicaOn(database: TestDatabase): Promise<TestFleet> {
   });
   const actor = { kind: "user", name: "ada", scopes: everyScope } as const;
   const caller = createCaller({ services: api.services, actor, requestId });
+  const enroll: TestFleet["enroll"] = async (role, facts) => {
+    const { token } = await caller.enrollmentToken.create({ spec: { role } });
+    const request = { protocol: 1, token, csr: await newCsr(), agentVersion: "1.0.0", facts };
+    return new TestAgent(api, await api.enrollment.enroll(request, "192.0.2.99"), facts);
+  };
   return {
     database,
     db,
@@ -58,11 +65,11 @@ async function replicaOn(database: TestDatabase): Promise<TestFleet> {
     clock,
     woken,
     replica: () => replicaOn(database),
-    enroll: async (role, facts) => {
-      const { token } = await caller.enrollmentToken.create({ spec: { role } });
-      const request = { protocol: 1, token, csr: await newCsr(), agentVersion: "1.0.0", facts };
-      return new TestAgent(api, await api.enrollment.enroll(request, "192.0.2.99"), facts);
-    },
+    enroll,
+    enrollPair: async () => ({
+      director: await enroll("director", factsOf("lb-1", "192.0.2.2")),
+      server: await enroll("realServer", factsOf("rs-1", "192.0.2.11")),
+    }),
     close: async () => {
       await api.close();
       await db.close();
@@ -77,6 +84,20 @@ export async function newCsr(curve: "P-256" | "P-384" = "P-256"): Promise<string
   const csr = await x509.Pkcs10CertificateRequestGenerator.create({ name: "CN=forged", keys, signingAlgorithm: algorithm });
   return csr.toString("pem");
 }
+
+/** A certificate's serial as it names a peer: lower-case hex without leading zeros. */
+export const serialOf = (certificate: string) =>
+  new X509Certificate(certificate).serialNumber.toLowerCase().replace(/^0+(?=.)/, "");
+
+/** A service on 192.0.2.100:80 with the real server of `enrollPair`, by DR unless told otherwise. */
+export const specOf = (more: Partial<VirtualServiceInput> = {}): VirtualServiceInput => ({
+  name: "web",
+  vip: "192.0.2.100",
+  port: 80,
+  forwarding: "dr",
+  realServers: [{ rip: "192.0.2.11" }],
+  ...more,
+});
 
 /** A machine's facts: one interface with one address, and a default route. */
 export function factsOf(hostname: string, address: string, gateway = "192.0.2.1"): Facts {
@@ -116,6 +137,11 @@ export class TestAgent {
 
   get nodeId(): string {
     return this.enrolled.nodeId;
+  }
+
+  /** Of the certificate that enrollment gave. */
+  get serial(): string {
+    return serialOf(this.enrolled.certificate);
   }
 
   async fetch(): Promise<PlanEnvelope> {
