@@ -132,4 +132,16 @@ export const faults: readonly Fault[] = [
     evidence: (lab) => counted(lab, "router", "icmp-type 3/4 -j DROP"),
     wanted: /^\[[1-9]/,
   },
+  {
+    name: "the real server's link takes no full frames, and the service speaks no HTTP",
+    forwarding: "dr",
+    step: "large",
+    cause: "mtu.hole",
+    steps: [{ host: "rs1", make: "ip link set eth0 mtu 1400", mend: "ip link set eth0 mtu 1500" }],
+    evidence: (lab) =>
+      lab
+        .host("dir1")
+        .sh("ping -n -c 1 -W 2 -M do -s 1000 10.2.0.21 | grep loss; ping -n -c 1 -W 2 -M do -s 1472 10.2.0.21 | grep loss"),
+    wanted: /, 0% packet loss[\s\S]*, 100% packet loss/,
+  },
 ];

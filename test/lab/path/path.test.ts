@@ -7,7 +7,8 @@ import { useLab } from "../use-lab.ts";
 import { type Fault, faults, vips } from "./faults.ts";
 
 const director = "10.2.0.11";
-const check = { kind: "http", path: "/" };
+/** Full-sized packets are a request where the check speaks HTTP, and echo requests else. */
+const checks = { dr: { kind: "tcp" }, tun: { kind: "http", path: "/" } } as const;
 const shapes = {
   dr: { vip: vips.dr, forwarding: "dr", realServers: [{ host: "rs1", rip: "10.2.0.21" }] },
   tun: { vip: vips.tun, forwarding: "tun", realServers: [{ host: "rs4", rip: "10.3.0.24" }] },
@@ -36,11 +37,13 @@ describe("proof of the real path", { timeout: 120_000 }, () => {
     await installAgent(...["dir1", "rs1", "rs4"].map((name) => lab.host(name)));
     const dr = fragmentsOf({ ...shapes.dr, realServers: [...shapes.dr.realServers] });
     const tun = fragmentsOf({ ...shapes.tun, realServers: [...shapes.tun.realServers] });
-    const health = { ...HealthSpec.parse({ check }), sorryServer: null };
-    const proving = <T extends object>(service: T) => ({ ...service, provesPaths: true, health });
+    const proving = (service: object, kind: keyof typeof checks) => {
+      const health = { ...HealthSpec.parse({ check: checks[kind] }), sorryServer: null };
+      return { ...service, provesPaths: true, health };
+    };
     await applyPlan(lab.host("rs1"), [{ ...dr.realServer("rs1"), probedFrom: [director] }]);
     await applyPlan(lab.host("rs4"), [{ ...tun.realServer("rs4"), probedFrom: [director] }]);
-    await applyPlan(lab.host("dir1"), [proving(dr.service), proving(tun.service), dr.vip, tun.vip]);
+    await applyPlan(lab.host("dir1"), [proving(dr.service, "dr"), proving(tun.service, "tun"), dr.vip, tun.vip]);
     for (const name of ["rs1", "rs4", "dir1"]) agents.set(name, await startAgent(lab.host(name)));
   }, 300_000);
 

@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { type PathAttempt, type PathTarget, tryConnection, tryRequest } from "@trigon/health";
+import { type PathAttempt, type PathTarget, tryConnection, tryRequest, trySize } from "@trigon/health";
 import type { PathDestination, PathPort } from "@trigon/kernel";
 import {
   type DirectorServiceFragment,
@@ -24,8 +24,17 @@ export interface ProverTimes {
   timeoutMs: number;
   /** How often the plan is looked at for paths. */
   lookMs: number;
+  /** How often full-sized packets are sent where a program must do it: the service's check says nothing that could fill them. */
+  sizeMs: number;
 }
-export const proverTimes: ProverTimes = { everyMs: 10_000, failingMs: 4_000, gapMs: 100, timeoutMs: 2_500, lookMs: 1_000 };
+export const proverTimes: ProverTimes = {
+  everyMs: 10_000,
+  failingMs: 4_000,
+  gapMs: 100,
+  timeoutMs: 2_500,
+  lookMs: 1_000,
+  sizeMs: 60_000,
+};
 
 export interface ProverOptions {
   plan: {
@@ -46,6 +55,9 @@ interface Path {
   destination: PathDestination;
   source: string;
   leg: string;
+  mtu: number;
+  /** What full-sized echo requests last said, and when. */
+  sized: { fits: boolean | null; at: number } | null;
   isNat: boolean;
   /** Its own two ports, used in turn: the kernel remembers for a while which real server a port's connection went to. */
   firstPort: number;
@@ -153,15 +165,15 @@ export class PathProver {
     known: Path | undefined,
   ): Path | undefined {
     const source = sourceToward(rip, facts)?.address;
-    const leg = interfaceToward(rip, facts)?.name;
+    const { name: leg, mtu = 1_500 } = interfaceToward(rip, facts) ?? {};
     if (!source || !leg || rip.includes(":") || adminState === "disabled") return undefined;
     const forward = forwardOf[forwarding];
     const destination: PathDestination = { address: rip, port, forward, tunnelType: fragment.encapsulation };
     const isSame = known !== undefined && known.source === source && sameDestination(known.destination, destination);
-    const base = { key, fragment, realServerId, destination, source, leg, isNat: forward === "masq" };
+    const base = { key, fragment, realServerId, destination, source, leg, mtu, isNat: forward === "masq" };
     if (isSame && known.fragment.vip === fragment.vip && known.fragment.port === fragment.port) return { ...known, ...base };
     const firstPort = pathProbe.firstPort + 2 * (this.#nextPair++ % portPairs);
-    return { ...base, firstPort, tries: 0, due: performance.now(), verdict: null };
+    return { ...base, firstPort, sized: null, tries: 0, due: performance.now(), verdict: null };
   }
 
   async #prove(path: Path): Promise<void> {
@@ -229,7 +241,11 @@ export class PathProver {
     const check = path.fragment.health?.check;
     const http = check?.kind === "http" && check.port === null ? check : undefined;
     const asked = await (http ? tryRequest(this.#target(path), http, true) : tryConnection(this.#target(path)));
-    if (asked.outcome === "ok") return { ...asked, large: http ? true : null };
+    if (asked.outcome === "ok" && http) return { ...asked, large: true };
+    if (asked.outcome === "ok") {
+      const large = await this.#fits(path);
+      return large === false ? { outcome: "large" } : { ...asked, large };
+    }
     if (asked.outcome === "unable") return asked;
     if (asked.outcome !== "silent") return { outcome: asked.outcome };
     const small: PathAttempt = await tryRequest(this.#target(path), http!, false);
@@ -237,6 +253,15 @@ export class PathProver {
     if (small.outcome === "silent") return { outcome: "ok", latencyMs: this.#times.timeoutMs, large: null };
     if (small.outcome === "unable") return small;
     return { outcome: small.outcome === "ok" ? "large" : small.outcome };
+  }
+
+  /** A hole that was found is looked at each time, until it is gone. */
+  async #fits(path: Path): Promise<boolean | null> {
+    const { sized, source, destination, mtu } = path;
+    if (sized && sized.fits !== false && performance.now() - sized.at < this.#times.sizeMs) return sized.fits;
+    const fits = await trySize(source, destination.address, Math.min(mtu, 1_500));
+    path.sized = { fits, at: performance.now() };
+    return fits;
   }
 
   #target(path: Path): PathTarget {

@@ -1,3 +1,4 @@
+import { execFile } from "node:child_process";
 import { connect, type Socket } from "node:net";
 import type { ActiveCheck } from "@trigon/model";
 
@@ -77,5 +78,31 @@ function attempt({ source, sourcePort, vip, port, timeoutMs }: PathTarget, reque
       else settle({ outcome: "timeout" });
     });
     socket.once("close", () => (isConnected ? passed() : settle({ outcome: "refused" })));
+  });
+}
+
+/** IPv4 and ICMP headers. */
+const echoHeaders = 28;
+
+/**
+ * Whether packets as large as `mtu` reach a real server unfragmented, by the system's `ping`: what a service speaks need not be known for it. Null:
+ * it cannot be told, since no echo comes back at all, or since the network says itself that they are too large.
+ */
+export async function trySize(source: string, rip: string, mtu: number): Promise<boolean | null> {
+  const large = await echo(source, rip, mtu - echoHeaders);
+  if (large === "answered") return true;
+  if (large !== "silent") return null;
+  return (await echo(source, rip, 56)) === "answered" ? false : null;
+}
+
+function echo(source: string, address: string, bytes: number): Promise<"answered" | "silent" | "told"> {
+  const args = ["-n", "-c", "2", "-i", "0.3", "-W", "1", "-M", "do", "-s", String(bytes), "-I", source, address];
+  return new Promise((resolve) => {
+    execFile("ping", args, { timeout: 5_000 }, (error, stdout, stderr) => {
+      if (!error) return resolve("answered");
+      // 1 is ping's word for no answer; anything else, and a router's or our own "too large", is no silence.
+      const isSilent = error.code === 1 && !/needed|too long/i.test(stdout + stderr);
+      resolve(isSilent ? "silent" : "told");
+    });
   });
 }
