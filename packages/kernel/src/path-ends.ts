@@ -12,10 +12,26 @@ export interface PathEnd {
   listener: Listener;
 }
 
-/** `entrance` is the interface that packets come in by, `isTunnel` whether it is a tunnel device of ours. */
-export function readPathEnd(place: { vip: string; port: number; entrance: string | null; isTunnel: boolean }): PathEnd {
-  const { vip, port, entrance, isTunnel } = place;
+/** Where packets for a service come in: `entrance` is the interface, `isTunnel` whether it is a tunnel device of ours. */
+export interface PathPlace {
+  vip: string;
+  port: number;
+  entrance: string | null;
+  isTunnel: boolean;
+}
+
+/** Reads once what all services of a machine share, and answers how to tell of each. */
+export function readPathEnds(): (place: PathPlace) => PathEnd {
   const interfaces = networkInterfaces();
+  const sockets = listeningSockets();
+  return (place) => pathEnd(place, interfaces, sockets);
+}
+
+function pathEnd(
+  { vip, port, entrance, isTunnel }: PathPlace,
+  interfaces: ReturnType<typeof networkInterfaces>,
+  sockets: ListeningSockets,
+): PathEnd {
   const has = (name: string, test: (address: string) => boolean) =>
     interfaces[name]?.some(({ address }) => test(address)) ?? false;
   return {
@@ -23,7 +39,7 @@ export function readPathEnd(place: { vip: string; port: number; entrance: string
     tunnelUp: isTunnel && entrance !== null ? isUp(entrance) : null,
     tunnelAddressed: isTunnel && entrance !== null ? has(entrance, (address) => address.includes(".")) : null,
     rpFilter: entrance === null ? null : effectiveRpFilter(entrance),
-    listener: listenerOf(listeningSockets(), vip, port),
+    listener: listenerOf(sockets, vip, port),
   };
 }
 

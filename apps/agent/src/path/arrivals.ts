@@ -1,6 +1,6 @@
-import { type PathEnd, readPathEnd } from "@trigon/kernel";
+import { type PathEnd, type PathPlace, readPathEnds } from "@trigon/kernel";
 import type { ArrivalReport, Facts, Fragment, RealServerFragment } from "@trigon/model";
-import { type ArrivalStep, arrivalKey, arrivalSteps, interfaceToward, tunnelName } from "@trigon/planner";
+import { type ArrivalStep, arrivalKey, arrivalSteps, tunnelName } from "@trigon/planner";
 import type { KernelCounters } from "@trigon/reconciler";
 
 interface Seen {
@@ -12,25 +12,27 @@ interface Seen {
 /** What a real server saw of directors' path probes, from its rules' counts: when each last grew. */
 export class Arrivals {
   readonly #seen = new Map<string, Seen>();
-  readonly #read: typeof readPathEnd;
+  readonly #read: typeof readPathEnds;
 
-  constructor(read: typeof readPathEnd = readPathEnd) {
+  constructor(read: typeof readPathEnds = readPathEnds) {
     this.#read = read;
   }
 
   /** Takes counts in and answers what they say. `now` in milliseconds that never go back. */
   report(rules: KernelCounters["rules"], fragments: Iterable<Fragment>, facts: Facts | null, now: number): ArrivalReport[] {
     const reports: ArrivalReport[] = [];
+    let tell: ((place: PathPlace) => PathEnd) | undefined;
     for (const fragment of fragments) {
       if (fragment.kind !== "realServer.serve" || !fragment.probedFrom || !facts) continue;
       const ago = (step: ArrivalStep) => {
         const times = fragment.probedFrom!.flatMap(
           (prober) => this.#lastGrowth(arrivalKey(step, fragment, prober), rules, now) ?? [],
         );
-        return times.length > 0 ? now - Math.max(...times) : null;
+        return times.length > 0 ? Math.round(now - Math.max(...times)) : null;
       };
       const [arrivedAgoMs, deliveredAgoMs, answeredAgoMs] = arrivalSteps.map(ago);
-      const end = this.#endOf(fragment, facts);
+      tell ??= this.#read();
+      const end = tell(placeOf(fragment, facts));
       reports.push({
         serviceId: fragment.serviceId,
         arrivedAgoMs: arrivedAgoMs!,
@@ -53,17 +55,14 @@ export class Arrivals {
     this.#seen.set(key, { packets, at });
     return at;
   }
+}
 
-  #endOf({ vip, port, endpoints, directors, encapsulation }: RealServerFragment, facts: Facts): PathEnd {
-    const tunnelled = endpoints.find(({ forwarding }) => forwarding === "tun");
-    const director = directors[0];
-    const isTunnel = tunnelled !== undefined && director !== undefined;
-    const [first] = endpoints;
-    const entrance = isTunnel
-      ? tunnelName(director.index, encapsulation, tunnelled.rip, facts)
-      : ((first && facts.interfaces.find(({ addresses }) => addresses.some(({ address }) => address === first.rip))?.name) ??
-        (first ? interfaceToward(first.rip, facts)?.name : undefined) ??
-        null);
-    return this.#read({ vip, port, entrance, isTunnel });
-  }
+function placeOf({ vip, port, endpoints, directors, encapsulation }: RealServerFragment, facts: Facts): PathPlace {
+  const tunnelled = endpoints.find(({ forwarding }) => forwarding === "tun");
+  const director = directors[0];
+  if (tunnelled && director)
+    return { vip, port, entrance: tunnelName(director.index, encapsulation, tunnelled.rip, facts), isTunnel: true };
+  const rip = endpoints[0]?.rip;
+  const own = facts.interfaces.find(({ addresses }) => addresses.some(({ address }) => address === rip));
+  return { vip, port, entrance: own?.name ?? null, isTunnel: false };
 }

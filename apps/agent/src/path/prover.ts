@@ -111,13 +111,19 @@ export class PathProver {
   }
 
   /** What is known of each path; failing ones first, when there are more than `limit`. */
-  report(limit = 2_000): PathReport[] {
+  report(limit = 1_000): PathReport[] {
     const now = performance.now();
     const known = [...this.#paths.values()].filter(({ verdict }) => verdict !== null);
     const order = known.length > limit ? known.sort((a, b) => Number(isOk(a)) - Number(isOk(b))) : known;
     return order.slice(0, limit).map(({ fragment, realServerId, verdict }) => {
       const { at, since, ...rest } = verdict!;
-      return { serviceId: fragment.serviceId, realServerId, ...rest, agoMs: now - at, sinceMs: now - since };
+      return {
+        serviceId: fragment.serviceId,
+        realServerId,
+        ...rest,
+        agoMs: Math.round(now - at),
+        sinceMs: Math.round(now - since),
+      };
     });
   }
 
