@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FakeKernel } from "@trigon/kernel/testing/fake";
 import { type PlanEnvelope, resourceKey } from "@trigon/model";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { silentLog } from "./log.ts";
 import { loopTimes } from "./loop.ts";
 import { type Node, openNode } from "./node.ts";
@@ -329,6 +329,78 @@ test("foreign services are shown and left alone", async () => {
   node = undefined;
   await uninstall(paths, { keepFiles: false, kernel });
   expect([...kernel.services.keys()]).toEqual([foreign]);
+});
+
+describe("a foreign service that an operator gave over", () => {
+  const key = serviceKey(1);
+  const stand = () => {
+    kernel.modules.add("ip_vs");
+    const common = {
+      protocol: "tcp",
+      address: "10.2.0.101",
+      port: 80,
+      scheduler: "rr",
+      flags: [],
+      timeoutSeconds: 0,
+      netmask: 32,
+    } as const;
+    kernel.services.set(key, { kind: "ipvsService", key, ...common });
+    const destination = `${resourceKey.ipvsDestinationsOf(key)}10.2.0.21 80`;
+    kernel.destinations.set(destination, {
+      ...({
+        kind: "ipvsDestination",
+        key: destination,
+        service: key,
+        address: "10.2.0.21",
+        port: 80,
+        forward: "droute",
+      } as const),
+      ...({ weight: 1, upperThreshold: 0, lowerThreshold: 0, tunnelType: "ipip" } as const),
+    });
+  };
+
+  test("is adopted as it stands, and only when it stands as planned", async () => {
+    stand();
+    const loop = await start();
+    loop.accept(plan({ fragments: [service("v1", "1", { destinations: [] })] }));
+    await loop.settled();
+    loop.settleForeign({ adopt: [key], remove: [] });
+    await loop.settled();
+    expect([node!.ledger.owns(key), kernel.destinations.size]).toEqual([false, 1]);
+    loop.accept(plan({ fragments: [service("v1", "2")] }));
+    await loop.settled();
+    const calls = kernel.applied.length;
+    loop.settleForeign({ adopt: [key], remove: [] });
+    await loop.settled();
+    expect([node!.ledger.owns(key), kernel.destinations.size, kernel.applied.length]).toEqual([true, 1, calls]);
+    loop.accept(plan({ fragments: [], allowMassRemoval: true }));
+    await loop.settled();
+    expect(kernel.services.size).toBe(0);
+  });
+
+  test("is removed, and one that the plan wants is not", async () => {
+    stand();
+    const loop = await start();
+    loop.accept(plan({ fragments: [service("v2")] }));
+    await loop.settled();
+    loop.settleForeign({ adopt: [], remove: [key, serviceKey(2)] });
+    await loop.settled();
+    expect([...kernel.services.keys()]).toEqual([serviceKey(2)]);
+    expect(loop.foreign).toEqual([]);
+  });
+
+  test("at a VIP of ours keeps that VIP open", async () => {
+    stand();
+    const loop = await start();
+    const closed = () => [...loop.desired.keys()].some((one) => one.includes("vip-closed"));
+    loop.accept(plan({ fragments: [{ ...vip("10.2.0.101"), ping: true }] }));
+    await eventually(() => loop.states.get("dv:10.2.0.101")?.state === "applied");
+    await loop.settled();
+    expect(closed()).toBe(false);
+    loop.settleForeign({ adopt: [], remove: [key] });
+    await loop.settled();
+    await eventually(closed);
+  });
 });
 
 test("uninstall takes out what Trigon made, puts settings back, and forgets nothing it could not remove", async () => {

@@ -13,6 +13,7 @@ import { ResolveError, resolveFragment, textOf } from "@trigon/planner";
 import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type PassResult, runPass } from "@trigon/reconciler";
 import { judgePlan, type Verdict } from "./admission.ts";
 import type { LoopDrains } from "./drain/drains.ts";
+import { type ForeignWishes, isSettled, takeOver } from "./foreign.ts";
 import type { LoopHealth } from "./health/checks.ts";
 import { type Log, reasonOf } from "./log.ts";
 import type { JournalFile } from "./state/journal-file.ts";
@@ -96,6 +97,8 @@ interface Work {
   sweep: boolean;
   /** Rules are among the keys because it was time to read them. */
   rules: boolean;
+  /** What operators said about foreign services. */
+  foreign: ForeignWishes | null;
 }
 const noWork = (): Work => ({
   advance: false,
@@ -106,15 +109,29 @@ const noWork = (): Work => ({
   keys: new Set(),
   sweep: false,
   rules: false,
+  foreign: null,
 });
 const isIdle = (work: Work) =>
-  !work.advance && !work.facts && !work.everything && work.fragments.size === 0 && work.health.size === 0 && work.keys.size === 0;
+  !work.foreign &&
+  !work.advance &&
+  !work.facts &&
+  !work.everything &&
+  work.fragments.size === 0 &&
+  work.health.size === 0 &&
+  work.keys.size === 0;
 
 /** The one setting that goes with real servers' states: a drain that honours persistence has it off while it lasts. */
 const templateSetting = "sysctl net/ipv4/vs/expire_quiescent_template";
 const mostEvents = 200;
 const isRule = (key: string) => key.startsWith("filterRule ");
 const isPathRule = (key: string) => isRule(key) && / (path-(mark|sent|returned:|forged:)|vip-|let-)/.test(key);
+
+const foreignAddresses = (foreign: readonly Resource[]): Set<string> =>
+  new Set(foreign.flatMap((resource) => (resource.kind === "ipvsService" ? resource.address : [])));
+const symmetricDifference = (a: ReadonlySet<string>, b: ReadonlySet<string>): string[] => [
+  ...[...a].filter((one) => !b.has(one)),
+  ...[...b].filter((one) => !a.has(one)),
+];
 
 const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
   a.fleetId === b.fleetId && a.epoch === b.epoch && a.generation === b.generation && a.nodeId === b.nodeId;
@@ -302,6 +319,13 @@ export class NodeLoop {
     this.#event("health.changed", key, message);
   }
 
+  /** Takes over foreign services that operators gave to Trigon: to keep as they are, or to remove. */
+  settleForeign(wishes: ForeignWishes): void {
+    if (isSettled(wishes, { ledger: this.#ledger, desired: this.#desired })) return;
+    this.#work.foreign = wishes;
+    this.#wake();
+  }
+
   /** Somebody else holds a VIP of this director, or does no more. */
   duplicateEvent(vip: string, message: string): void {
     this.#event("vip.heldElsewhere", `dv:${vip}`, message);
@@ -408,12 +432,14 @@ export class NodeLoop {
     for (const id of work.health) this.#work.health.add(id);
     for (const key of work.keys) this.#work.keys.add(key);
     this.#work.rules ||= work.rules;
+    this.#work.foreign ??= work.foreign;
   }
 
   async #pass(work: Work): Promise<void> {
     const position = this.position;
     if (work.facts || !this.#facts) await this.#readFacts(work);
     if (this.#hold) return this.#onChange();
+    if (work.foreign) await this.#takeOver(work, work.foreign);
     const touched = [[...work.keys]];
     for (const id of work.fragments) {
       const keys = this.#resolve(id, work);
@@ -449,7 +475,10 @@ export class NodeLoop {
       this.#nextRules = performance.now() + Math.min(rulesMostMs, (performance.now() - began) / rulesShare);
     }
     if (work.everything) {
+      const before = foreignAddresses(this.#foreign);
       this.#foreign = result.foreign;
+      for (const vip of symmetricDifference(before, foreignAddresses(result.foreign)))
+        if (this.#parsed.has(`dv:${vip}`)) this.#work.fragments.add(`dv:${vip}`);
       const { auditMs, auditShare } = this.#times;
       const ownWork = work.fragments.size === 0 && result.steps.length === 0 ? cpuMs : 0;
       this.#nextAudit = performance.now() + Math.max(auditMs, 100 * (performance.now() - began), ownWork / auditShare);
@@ -498,6 +527,33 @@ export class NodeLoop {
     for (const id of this.#cache?.fragments.keys() ?? []) work.fragments.add(id);
   }
 
+  async #takeOver(work: Work, wishes: ForeignWishes): Promise<void> {
+    const taken = await takeOver(
+      { kernel: this.#kernel, journal: this.#journal, ledger: this.#ledger, desired: this.#desired },
+      wishes,
+    );
+    if (taken.length === 0) return;
+    // What is ours is no fact about the machine, and what is foreign is another list now.
+    work.everything = true;
+    this.#work.facts = true;
+    for (const key of taken) {
+      if (!key.startsWith("ipvsService ")) continue;
+      this.#event(
+        "foreign.taken",
+        key,
+        `${key} was ${wishes.remove.includes(key) ? "taken over to be removed" : "adopted as it stands"}`,
+      );
+    }
+  }
+
+  /** A VIP at which a stranger's service stands too is closed to nothing: that service would be cut off. */
+  #openIfShared(fragment: Fragment): Fragment {
+    if (fragment.kind !== "director.vip" || fragment.ping === undefined) return fragment;
+    const isShared = this.#foreign.some((resource) => resource.kind === "ipvsService" && resource.address === fragment.vip);
+    const { ping: _ping, ...open } = fragment;
+    return isShared ? open : fragment;
+  }
+
   /** Brings `desired` in line with a fragment of the plan, and answers the keys that concerns. */
   #resolve(id: string, work: Work): string[] | undefined {
     const raw = this.#cache?.fragments.get(id);
@@ -517,7 +573,7 @@ export class NodeLoop {
     const fragment = known?.hash === raw.hash && known.generation === raw.generation ? known : this.#parse(raw);
     if (!fragment) return undefined;
     try {
-      const now = fragment.kind === "director.service" ? (this.#drains?.put(fragment) ?? fragment) : fragment;
+      const now = fragment.kind === "director.service" ? (this.#drains?.put(fragment) ?? fragment) : this.#openIfShared(fragment);
       const health = now.kind === "director.service" ? this.#health?.put(now) : undefined;
       const resources = resolveFragment(now, this.#facts!, health);
       const refusal = policyRefusal(this.#policy!, fragment.vip, resources);

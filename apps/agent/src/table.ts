@@ -19,7 +19,13 @@ export function tableOf({ desired, seen, foreign }: TableSource, limit: number =
     else if (right.length < limit) right.push(row);
   }
   const others = foreign.map(
-    (resource): TableRow => ({ key: resource.key, desired: null, observed: textOf(resource), state: "foreign" }),
+    (resource): TableRow => ({
+      key: resource.key,
+      desired: null,
+      observed: textOf(resource),
+      state: "foreign",
+      resource: { ...resource },
+    }),
   );
   return { rows: [...wrong, ...others, ...right].slice(0, limit), total: desired.size + foreign.length };
 }

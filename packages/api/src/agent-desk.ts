@@ -15,6 +15,7 @@ import type { CounterStore } from "./counters.ts";
 import type { StoredNode } from "./fleet-rows.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
+import { foreignWishes, forgetRemoved } from "./services/foreign-services.ts";
 
 const probePrefix = "probe ";
 
@@ -177,7 +178,13 @@ export function agentDesk(
       await refuseAhead(nodeId, report);
       const answer = await live.accept(nodeId, report);
       if (answer.accepted) await learn(nodeId, report.facts, report.agentVersion);
-      return answer;
+      if (store.state.nodes.get(nodeId)?.role !== "director") return answer;
+      const wishes = await foreignWishes(context, nodeId);
+      if (wishes && report.table) {
+        const shown = new Set(report.table.rows.map(({ key }) => key));
+        await forgetRemoved(context, nodeId, wishes.remove, shown);
+      }
+      return wishes ? { ...answer, foreign: wishes } : answer;
     },
 
     async counters(nodeId, counters) {

@@ -18,6 +18,7 @@ import { changes } from "./services/changes.ts";
 import { directorGroups } from "./services/director-groups.ts";
 import { type EnrollmentDesk, enrollment } from "./services/enrollment.ts";
 import { fleet } from "./services/fleet.ts";
+import { foreign } from "./services/foreign-services.ts";
 import { gates } from "./services/gates.ts";
 import { nodes } from "./services/nodes.ts";
 import { overview } from "./services/overview.ts";
@@ -179,6 +180,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       virtualServices: virtualServices(context),
       directorGroups: directorGroups(context),
       nodes: nodes(context),
+      foreign: foreign(context),
       enrollment: enrolling.service,
       adminStates: adminStates(context),
       gates: gates(context),

@@ -11,6 +11,7 @@ export type AuditEventName =
   | `apiToken.${"created" | "revoked"}`
   | `gate.${"opened" | "releasing" | "released" | "releaseForced" | "forced" | "forgotten"}`
   | "realServer.adminStateChanged"
+  | `foreignService.${"adopted" | "ignored" | "removed" | "shown"}`
   | "change.undone"
   | `fleet.${"created" | "generationAhead" | "restoreConfirmed"}`;
 

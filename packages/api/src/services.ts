@@ -11,6 +11,7 @@ import type {
   EnrollmentTokenSpec,
   EnrollmentTokenView,
   FieldError,
+  ForeignServiceView,
   GateView,
   LintFinding,
   NodeDetailView,
@@ -27,6 +28,7 @@ import type { Call } from "./actor.ts";
 import type {
   DrainOptions,
   FleetView,
+  ForeignDecisionInput,
   GateName,
   Invalidation,
   ListInput,
@@ -71,6 +73,13 @@ export interface Services {
     revoke(call: Call, id: string, revision: Revision): Promise<NodeView>;
     /** The node is emptied: its plan becomes empty, and it holds nothing any more. */
     decommission(call: Call, id: string, revision: Revision): Promise<NodeView>;
+  };
+  /** Services in a director's table that Trigon did not make. */
+  foreign: {
+    list(nodeId: string): Promise<{ data: ForeignServiceView[] }>;
+    decide(call: Call, input: ForeignDecisionInput): Promise<{ data: ForeignServiceView[] }>;
+    /** Makes it a virtual service; the agent takes it over when it stands exactly as planned. */
+    adopt(call: Call, input: { id: string; key: string; name: string }): Promise<VirtualServiceView>;
   };
   enrollment: {
     list(input: ListInput): Promise<Page<EnrollmentTokenView>>;

@@ -39,6 +39,14 @@ export interface Page<T> {
 }
 const page = <T extends z.ZodType>(item: T) => z.object({ data: z.array(item), nextCursor: z.string().nullable() });
 
+/** `null` takes an earlier decision back. */
+export const ForeignDecisionInput = z.strictObject({
+  id: Id,
+  key: z.string().max(256),
+  decision: z.enum(["ignore", "remove"]).nullable(),
+});
+export type ForeignDecisionInput = z.infer<typeof ForeignDecisionInput>;
+
 export const ById = z.strictObject({ id: Id });
 
 /** The revision a write is based on: a number, or `*` for whatever is there. Left out it is refused with `revision.required`. */

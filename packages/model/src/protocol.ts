@@ -35,6 +35,7 @@ export const AgentEvent = z.object({
     "agent.started",
     "health.changed",
     "drain.over",
+    "foreign.taken",
   ]),
   key: z.string().nullable(),
   message: z.string(),
@@ -47,6 +48,8 @@ export const TableRow = z.object({
   desired: z.string().nullable(),
   observed: z.string().nullable(),
   state: z.enum(["ok", "missing", "different", "foreign"]),
+  /** A foreign service or real server as it is; left out: an older agent. */
+  resource: z.record(z.string(), z.unknown()).optional(),
 });
 export type TableRow = z.infer<typeof TableRow>;
 
@@ -126,7 +129,12 @@ export const AgentReport = z.object({
 });
 export type AgentReport = z.infer<typeof AgentReport>;
 
-export const ReportAnswer = z.object({ accepted: z.boolean(), wantFull: z.boolean() });
+export const ReportAnswer = z.object({
+  accepted: z.boolean(),
+  wantFull: z.boolean(),
+  /** What operators decided about foreign services, by resource key; told until the decision is taken back. */
+  foreign: z.object({ adopt: z.array(z.string()), remove: z.array(z.string()) }).optional(),
+});
 export type ReportAnswer = z.infer<typeof ReportAnswer>;
 
 /** A connection that holds a drain up. */

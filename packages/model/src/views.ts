@@ -99,6 +99,18 @@ export const NodeDetailView = NodeView.extend({
 });
 export type NodeDetailView = z.infer<typeof NodeDetailView>;
 
+/** A service in a director's table that Trigon did not make, in ipvsadm's words. */
+export const ForeignServiceView = z.object({
+  key: z.string(),
+  text: z.string(),
+  realServers: z.array(z.string()),
+  /** `adopt` and `remove` are under way; `ignore`: it is no finding any more. Null: nobody decided. */
+  decision: z.enum(["adopt", "ignore", "remove"]).nullable(),
+  /** Why it cannot be adopted; null: it can. */
+  refusal: z.string().nullable(),
+});
+export type ForeignServiceView = z.infer<typeof ForeignServiceView>;
+
 /** The life of an enrollment, as the console's row shows it. */
 export const EnrollmentStage = z.enum([
   "created",

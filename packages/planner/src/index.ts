@@ -2,6 +2,7 @@ export * from "./doctor.ts";
 export * from "./endpoints.ts";
 export * from "./explain.ts";
 export * from "./fleet.ts";
+export * from "./foreign-service.ts";
 export * from "./gates.ts";
 export * from "./hash.ts";
 export * from "./judge-path.ts";

@@ -158,6 +158,7 @@ export class Reporter {
       const answer = await link.report(report);
       this.#backoff.reset();
       this.#full = answer.wantFull;
+      if (answer.foreign) loop.settleForeign(answer.foreign);
       this.#sentFacts = answer.wantFull ? null : facts;
       this.#sentDoctor = answer.wantFull ? null : doctor;
       this.#sentReached = reached;

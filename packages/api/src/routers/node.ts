@@ -1,6 +1,6 @@
-import { Id, Name, NodeDetailView, NodeView } from "@trigon/model";
+import { ForeignServiceView, Id, Name, NodeDetailView, NodeView, VirtualServiceView } from "@trigon/model";
 import { z } from "zod";
-import { ById, ListInput, MaintenanceOptions, NodeRoles, Pages, Revision } from "../shapes.ts";
+import { ById, ForeignDecisionInput, ListInput, MaintenanceOptions, NodeRoles, Pages, Revision } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
 import { WatchInput, watch } from "./watch.ts";
 
@@ -86,6 +86,50 @@ export const nodeRouter = router({
     .input(ById)
     .output(NodeRoles)
     .mutation(({ ctx, input }) => ctx.services.adminStates.endMaintenance(ctx.call, input.id)),
+
+  foreign: procedure
+    .meta({
+      scope: "read",
+      rest: {
+        method: "GET",
+        path: "/nodes/{id}/foreign-services",
+        tag,
+        summary: "List services in a director's table that Trigon did not make",
+      },
+    })
+    .input(ById)
+    .output(z.object({ data: z.array(ForeignServiceView) }))
+    .query(({ ctx, input }) => ctx.services.foreign.list(input.id)),
+
+  adoptForeign: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "POST",
+        path: "/nodes/{id}/foreign-services/adopt",
+        tag,
+        summary: "Make a foreign service a virtual service, with the same state in the kernel",
+        body: "spec",
+      },
+    })
+    .input(ById.extend({ spec: z.strictObject({ key: z.string().max(256), name: Name }) }))
+    .output(VirtualServiceView)
+    .mutation(({ ctx, input }) => ctx.services.foreign.adopt(ctx.call, { id: input.id, ...input.spec })),
+
+  decideForeign: procedure
+    .meta({
+      scope: "node:write",
+      rest: {
+        method: "POST",
+        path: "/nodes/{id}/foreign-services/decide",
+        tag,
+        summary: "Ignore a foreign service, have its director remove it, or take that back",
+        body: "spec",
+      },
+    })
+    .input(ById.extend({ spec: ForeignDecisionInput.omit({ id: true }) }))
+    .output(z.object({ data: z.array(ForeignServiceView) }))
+    .mutation(({ ctx, input }) => ctx.services.foreign.decide(ctx.call, { id: input.id, ...input.spec })),
 
   watch: procedure.input(WatchInput).subscription(({ ctx, input, signal }) => watch(ctx.services, "node", input, signal)),
 });

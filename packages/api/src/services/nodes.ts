@@ -1,4 +1,4 @@
-import { DomainError, summarise } from "@trigon/model";
+import { type DoctorFinding, DomainError, summarise } from "@trigon/model";
 import { judgeClock } from "@trigon/planner";
 import type { Draft } from "../draft.ts";
 import type { StoredNode } from "../fleet-rows.ts";
@@ -10,7 +10,7 @@ import { nodeParts, nodeView } from "../views.ts";
 import { matches } from "./text-filter.ts";
 
 /** The enrolled machines. */
-export function nodes({ store, live, sources }: ServiceContext): Services["nodes"] {
+export function nodes({ db, store, live, sources }: ServiceContext): Services["nodes"] {
   async function edit(
     call: Parameters<Services["nodes"]["rename"]>[0],
     id: string,
@@ -27,6 +27,16 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
       { isOptional: true },
     );
     return nodeView(sources, store.state.node(id));
+  }
+
+  /** Findings but for foreign services that somebody chose to ignore. */
+  async function shown(nodeId: string, findings: readonly DoctorFinding[]): Promise<DoctorFinding[]> {
+    if (!findings.some(({ check }) => check === "foreignService")) return [...findings];
+    const ignored = await db.prisma.foreignDecision.findMany({ where: { nodeId, decision: "ignore" }, select: { key: true } });
+    const keys = new Set(ignored.map(({ key }) => key));
+    const rows = live.report(nodeId)?.table?.rows ?? [];
+    const texts = new Set(rows.flatMap(({ key, observed }) => (keys.has(key) ? [observed] : [])));
+    return findings.filter(({ check, subject }) => check !== "foreignService" || !texts.has(subject));
   }
 
   return {
@@ -53,7 +63,10 @@ export function nodes({ store, live, sources }: ServiceContext): Services["nodes
         table: report?.table ?? null,
         events: [...(report?.events ?? [])].reverse(),
         doctor: report?.doctor
-          ? { ...report.doctor, findings: [...report.doctor.findings, judgeClock(report.skewMs)].slice(0, 1000) }
+          ? {
+              ...report.doctor,
+              findings: [...(await shown(id, report.doctor.findings)), judgeClock(report.skewMs)].slice(0, 1000),
+            }
           : null,
         parts: nodeParts(sources, node).map(({ fragmentId, title, part }) => ({ fragmentId, title, ...summarise([part]) })),
       };

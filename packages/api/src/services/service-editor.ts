@@ -10,8 +10,8 @@ import type { Revision, VirtualServicePatch } from "../shapes.ts";
 
 /** Edits of one service inside a draft: each checks, changes the draft, and leaves a change and an audit event. */
 export interface ServiceEditor {
-  /** Makes it, or brings a deleted one back under its own id. */
-  create(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void>;
+  /** Makes it, or brings a deleted one back under its own id. `heldBy`: the node that has the VIP already, which is no error then. */
+  create(draft: Draft, id: string, input: VirtualServiceSpec, options?: { heldBy?: string }): Promise<void>;
   /** Replaces the spec, or leaves everything alone when it is the same. `former`: ids of real servers that it had before and may have again. */
   put(draft: Draft, service: StoredService, input: VirtualServiceSpec, former?: readonly string[]): Promise<boolean>;
   /** Deletes it; one that is deleted already is no error. */
@@ -19,9 +19,14 @@ export interface ServiceEditor {
 }
 
 export function serviceEditor(controllerAddresses: () => readonly string[]): ServiceEditor {
-  async function create(draft: Draft, id: string, input: VirtualServiceSpec): Promise<void> {
+  async function create(
+    draft: Draft,
+    id: string,
+    input: VirtualServiceSpec,
+    { heldBy }: { heldBy?: string } = {},
+  ): Promise<void> {
     const old = draft.state.services.get(id) ?? null;
-    const spec = checked(draft.state, input, old, controllerAddresses());
+    const spec = checked(draft.state, input, old, controllerAddresses(), [], heldBy);
     const { now } = draft;
     const [revision, createdAt, gates] = [(old?.revision ?? 0) + 1, old?.createdAt ?? now, old?.gates ?? []];
     draft.putService({ id, spec, revision, createdAt, updatedAt: now, deletedAt: null, gates });
@@ -123,8 +128,11 @@ function checked(
   service: StoredService | null,
   controllerAddresses: readonly string[],
   former: readonly string[] = [],
+  heldBy?: string,
 ): StoredSpec {
-  const errors = errorsOf(state, input, service, controllerAddresses, former);
+  const errors = errorsOf(state, input, service, controllerAddresses, former).filter(
+    ({ code, meta }) => heldBy === undefined || code !== "vip.isNodeAddress" || meta?.node !== state.node(heldBy).name,
+  );
   if (errors[0]) throw new DomainError("input.invalid", errors[0].detail, errors);
   const free = new Map(
     service?.spec.realServers.map((server) => [`${server.rip} ${server.port ?? service.spec.port}`, server.id]),

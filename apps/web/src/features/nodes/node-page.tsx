@@ -30,6 +30,7 @@ import { useSay } from "../../i18n/say.ts";
 import { useSchemaResolver } from "../../lib/form.ts";
 import { live, useWatch } from "../../lib/live.ts";
 import { useTRPC } from "../../lib/trpc.ts";
+import { ForeignServices } from "./foreign-services.tsx";
 import { Maintenance } from "./maintenance.tsx";
 import { NodeDoctor } from "./node-doctor.tsx";
 import { NodeStateChip } from "./node-state.tsx";
@@ -80,6 +81,7 @@ export function NodePage({ id }: { id: string }) {
           <Machine node={view} />
         </div>
         <NodeDoctor node={view} />
+        <ForeignServices node={view} />
         <Maintenance node={view} />
         <Parts node={view} />
         <KernelTable node={view} />

@@ -1,0 +1,94 @@
+import { resourceKey } from "@trigon/model";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createTestFleet, type TestAgent, type TestFleet } from "./testing/fleet.ts";
+
+let fleet: TestFleet;
+let director: TestAgent;
+beforeAll(async () => {
+  fleet = await createTestFleet();
+  ({ director } = await fleet.enrollPair());
+});
+afterAll(() => fleet.close());
+
+const rowsOf = (port: number, scheduler = "wrr") => {
+  const key = resourceKey.ipvsService("tcp", "192.0.2.99", port);
+  const service = { kind: "ipvsService", key, protocol: "tcp", address: "192.0.2.99", port, scheduler, netmask: 32 };
+  const destination = { kind: "ipvsDestination", key: resourceKey.ipvsDestination(key, "192.0.2.77", 8080), service: key };
+  const more = {
+    address: "192.0.2.77",
+    port: 8080,
+    forward: "masq",
+    weight: 7,
+    upperThreshold: 20,
+    lowerThreshold: 10,
+    tunnelType: "ipip",
+  };
+  const text = `-A -t 192.0.2.99:${port} -s ${scheduler} -p 60`;
+  return [
+    { key, desired: null, observed: text, state: "foreign", resource: { ...service, flags: ["persistent"], timeoutSeconds: 60 } },
+    { key: destination.key, desired: null, observed: "-a", state: "foreign", resource: { ...destination, ...more } },
+  ] as const;
+};
+const keyOf = (port: number) => resourceKey.ipvsService("tcp", "192.0.2.99", port);
+const show = (...ports: number[]) => {
+  const rows = ports.flatMap((port) => rowsOf(port));
+  const finding = { check: "foreignService", state: "warn", wanted: "", why: "", command: "" } as const;
+  const findings = ports.map((port) => ({ ...finding, subject: rowsOf(port)[0].observed, observed: "" }));
+  return director.report({
+    table: { rows: rows.map((row) => ({ ...row })), total: rows.length },
+    doctor: { at: new Date().toISOString(), findings },
+  });
+};
+const audited = (event: string) =>
+  fleet.database.sql(`SELECT actor, "objectId", detail FROM "auditEvent" WHERE event = 'foreignService.${event}'`);
+const id = () => director.nodeId;
+
+test("foreign services are shown with what they hold", async () => {
+  expect((await show(80, 81, 82)).foreign).toBeUndefined();
+  const { data } = await fleet.caller.node.foreign({ id: id() });
+  expect(data.map(({ key }) => key)).toEqual([80, 81, 82].map(keyOf));
+  expect(data[0]).toMatchObject({ text: "-A -t 192.0.2.99:80 -s wrr -p 60", realServers: ["-a"], decision: null, refusal: null });
+});
+
+test("one that is ignored is remembered, and no finding any more", async () => {
+  const { data } = await fleet.caller.node.decideForeign({ id: id(), spec: { key: keyOf(80), decision: "ignore" } });
+  expect(data.map(({ decision }) => decision)).toEqual(["ignore", null, null]);
+  const subjects = (await fleet.caller.node.get({ id: id() })).doctor!.findings.flatMap(({ check, subject }) =>
+    check === "foreignService" ? subject : [],
+  );
+  expect(subjects).toEqual(["-A -t 192.0.2.99:81 -s wrr -p 60", "-A -t 192.0.2.99:82 -s wrr -p 60"]);
+  expect(await audited("ignored")).toMatchObject([{ objectId: id(), detail: { service: keyOf(80) } }]);
+});
+
+test("one that is to be removed is told to the agent until it is gone", async () => {
+  await fleet.caller.node.decideForeign({ id: id(), spec: { key: keyOf(81), decision: "remove" } });
+  expect((await show(80, 81, 82)).foreign).toEqual({ adopt: [], remove: [keyOf(81)] });
+  await show(80, 82);
+  expect((await show(80, 81, 82)).foreign).toBeUndefined(); // it came back: another's
+  expect(await audited("removed")).toMatchObject([{ objectId: id(), detail: { service: keyOf(81) } }]);
+});
+
+test("one that is adopted becomes a virtual service that means the very same to the kernel", async () => {
+  const service = await fleet.caller.node.adoptForeign({ id: id(), spec: { key: keyOf(82), name: "old-shop" } });
+  expect(service).toMatchObject({
+    ...{ name: "old-shop", vip: "192.0.2.99", port: 82, forwarding: "nat", scheduler: "wrr" },
+    persistence: { timeoutSeconds: 60, granularity: 32 },
+    realServers: [{ rip: "192.0.2.77", port: 8080, weight: 7, upperThreshold: 20, lowerThreshold: 10 }],
+  });
+  const plan = await director.fetch();
+  expect(plan.fragments.find(({ kind }) => kind === "director.service")).toMatchObject({
+    scheduler: "wrr",
+    destinations: [{ rip: "192.0.2.77", port: 8080, weight: 7 }],
+  });
+  expect((await show(80)).foreign).toEqual({ adopt: [keyOf(82)], remove: [] });
+  expect(await audited("adopted")).toHaveLength(1);
+});
+
+test("an unknown service and one that no virtual service can be are refused", async () => {
+  await expect(fleet.caller.node.decideForeign({ id: id(), spec: { key: keyOf(9), decision: "remove" } })).rejects.toThrow(
+    /no.*9|not report/,
+  );
+  const [service, destination] = rowsOf(83, "custom");
+  await director.report({ table: { rows: [{ ...service }, { ...destination }], total: 2 } });
+  await expect(fleet.caller.node.adoptForeign({ id: id(), spec: { key: keyOf(83), name: "x" } })).rejects.toThrow(/custom/);
+});
