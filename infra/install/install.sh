@@ -522,12 +522,17 @@ start_service() {
 {{UNIT}}
 TRIGON_UNIT
   chmod 644 "$UNIT"
-  # To enable a unit reads it; only one that was read before must be read again.
-  [ "$known" = no ] || systemctl daemon-reload </dev/null >/dev/null 2>&1 || true
-  systemctl enable trigon-agent.service </dev/null >/dev/null 2>"$work/error" ||
-    stop 34 service "$(tail -n 1 "$work/error")" 'systemctl status trigon-agent'
-  systemctl restart trigon-agent.service </dev/null >/dev/null 2>"$work/error" ||
-    stop 34 service "$(tail -n 1 "$work/error")" 'journalctl -u trigon-agent'
+  if [ "$known" = no ]; then
+    # To enable a unit reads it.
+    systemctl enable --now trigon-agent.service </dev/null >/dev/null 2>"$work/error" ||
+      stop 34 service "$(tail -n 1 "$work/error")" 'systemctl status trigon-agent'
+  else
+    systemctl daemon-reload </dev/null >/dev/null 2>&1 || true
+    systemctl enable trigon-agent.service </dev/null >/dev/null 2>"$work/error" ||
+      stop 34 service "$(tail -n 1 "$work/error")" 'systemctl status trigon-agent'
+    systemctl restart trigon-agent.service </dev/null >/dev/null 2>"$work/error" ||
+      stop 34 service "$(tail -n 1 "$work/error")" 'journalctl -u trigon-agent'
+  fi
   tries=0
   until systemctl is-active trigon-agent.service </dev/null >/dev/null 2>&1; do
     tries=$((tries + 1))

@@ -63,6 +63,7 @@ test("asks for what the plan needs, looks again by itself, and speaks up only wh
       modules: ["ip_vs", "ip_vs_rr"],
       sysctls: ["net/ipv4/ip_forward", "net/ipv4/conf/all/rp_filter", "net/ipv4/conf/eth0/rp_filter"],
       offloads: ["eth0"],
+      iptables: "nft",
     },
   ]);
   expect(first.findings.find(({ check }) => check === "foreignService")?.subject).toBe("-A -t 192.0.2.9:1 -s rr");

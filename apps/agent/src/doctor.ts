@@ -1,10 +1,11 @@
+import type { MachineQuestions } from "@trigon/kernel";
 import type { DoctorFinding, DoctorReport, Facts, Fragment, Machine, TableRow } from "@trigon/model";
 import { examine, modulesFor, sysctlsFor, tunnelsFor } from "@trigon/planner";
 import type { Duplicate } from "./duplicates.ts";
 import { type Log, reasonOf } from "./log.ts";
 
 /** How the machine is read; the kernel package's, but in tests. */
-export type ReadMachine = (questions: { modules: string[]; sysctls: string[]; offloads: string[] }) => Promise<Machine>;
+export type ReadMachine = (questions: MachineQuestions) => Promise<Machine>;
 
 export interface DoctorSubject {
   fragments: readonly Fragment[];
@@ -26,6 +27,7 @@ export async function lookAt(
     modules: modulesFor(fragments),
     sysctls: sysctlsFor([...legs, ...tunnelsFor(fragments, facts)]),
     offloads: fragments.some(({ kind }) => kind === "director.service") ? legs : [],
+    iptables: facts.iptables,
   });
   const foreignServices = foreign.flatMap(({ key, observed }) => (key.startsWith("ipvsService ") && observed ? [observed] : []));
   return examine({ fragments, facts, machine, foreignServices, duplicates });

@@ -79,7 +79,7 @@ export async function detectIptables(): Promise<Iptables | undefined> {
 const hasRules = (text: string): boolean => /^(\[\d+:\d+\] )?-A /m.test(text) || /^:\S+ DROP /m.test(text);
 
 /** The programs of a back end that are installed. All of one are names of one file, which says whose they are: `xtables-nft-multi`. */
-function programsOf(backend: Iptables["backend"]): Iptables | undefined {
+export function programsOf(backend: Iptables["backend"]): Iptables | undefined {
   for (const infix of [`-${backend}`, ""]) {
     const path = pathOf(`iptables${infix}`);
     if (path && backendOf(path) === backend) return { backend, infix };

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { release } from "node:os";
-import type { Machine } from "@trigon/model";
-import { detectIptables, save } from "./iptables.ts";
+import type { IptablesBackend, Machine } from "@trigon/model";
+import { programsOf, save } from "./iptables.ts";
 import { isLoaded } from "./module.ts";
 import { requiredTools } from "./required-tools.ts";
 import { pathOf, run } from "./run.ts";
@@ -12,13 +12,14 @@ export interface MachineQuestions {
   sysctls: readonly string[];
   /** Interfaces whose offloads matter. */
   offloads: readonly string[];
+  /** The back end whose rules are ours too, as facts name it. */
+  iptables: IptablesBackend;
 }
 
 /** Reads what doctor judges. Changes nothing and loads no module; what cannot be read is left out. */
-export async function readMachine({ modules, sysctls, offloads }: MachineQuestions): Promise<Machine> {
-  const firewall = await detectIptables()
-    .then((tools) => (tools ? save(tools, 4, "filter") : ""))
-    .catch(() => "");
+export async function readMachine({ modules, sysctls, offloads, iptables }: MachineQuestions): Promise<Machine> {
+  const tools = iptables === "none" ? undefined : programsOf(iptables);
+  const firewall = tools ? await save(tools, 4, "filter").catch(() => "") : "";
   return {
     modules: Object.fromEntries(
       modules.flatMap((name) => {
