@@ -91,6 +91,11 @@ export class PathProver {
   readonly #paths = new Map<string, Path>();
   #nextPair = 0;
   #lookedAt = Number.NEGATIVE_INFINITY;
+  /** Services whose paths are known, as they were planned then, and on which machine. */
+  readonly #known = new Map<string, { fragment: Fragment | null; keys: string[] }>();
+  #facts: Facts | null = null;
+  /** Those that were due at the last look, the longest due last. */
+  #due: Path[] = [];
   #trouble: string | null = null;
 
   constructor(options: ProverOptions) {
@@ -130,37 +135,49 @@ export class PathProver {
   /** Forgets when a service's paths were to be looked at next: now. */
   hasten(serviceId: string): void {
     for (const path of this.#paths.values()) if (path.fragment.serviceId === serviceId) path.due = 0;
+    this.#lookedAt = Number.NEGATIVE_INFINITY;
   }
 
+  /** Once in a while the plan is looked at, and who is due; in between those are taken one by one. */
   #nextDue(): Path | undefined {
     const now = performance.now();
-    if (now - this.#lookedAt >= this.#times.lookMs) this.#look(now);
-    let next: Path | undefined;
-    for (const path of this.#paths.values()) if (path.due <= now && (!next || path.due < next.due)) next = path;
-    return next;
+    if (now - this.#lookedAt >= this.#times.lookMs) {
+      this.#lookedAt = now;
+      this.#look();
+      this.#due = [...this.#paths.values()].filter(({ due }) => due <= now).sort((a, b) => b.due - a.due);
+    }
+    for (let path = this.#due.pop(); path; path = this.#due.pop()) if (this.#paths.get(path.key) === path) return path;
+    return undefined;
   }
 
-  #look(now: number): void {
-    this.#lookedAt = now;
+  #look(): void {
     const { fragments, states, facts } = this.#options.plan;
     if (!facts) return;
-    const wanted = new Set<string>();
+    if (facts !== this.#facts) for (const known of this.#known.values()) known.fragment = null;
+    this.#facts = facts;
     for (const fragment of fragments.values()) {
-      if (fragment.kind !== "director.service" || !fragment.provesPaths || states.get(fragment.id)?.state !== "applied") continue;
-      if (!canProvePaths(fragment, facts)) continue;
-      for (const planned of fragment.destinations) {
-        const key = `${fragment.id} ${planned.realServerId}`;
-        const known = this.#paths.get(key);
-        if (known?.fragment === fragment) wanted.add(key);
-        else {
-          const path = this.#pathOf(key, fragment, planned, facts, known);
-          if (!path) continue;
-          wanted.add(key);
-          this.#paths.set(key, path);
-        }
-      }
+      if (this.#known.get(fragment.id)?.fragment === fragment || fragment.kind !== "director.service") continue;
+      if (fragment.provesPaths && states.get(fragment.id)?.state !== "applied") continue; // it comes, or will be put right
+      this.#take(fragment, facts);
     }
-    for (const key of this.#paths.keys()) if (!wanted.has(key)) this.#paths.delete(key);
+    for (const [id, { keys }] of this.#known) {
+      if (fragments.has(id)) continue;
+      this.#known.delete(id);
+      for (const key of keys) this.#paths.delete(key);
+    }
+  }
+
+  /** Makes the paths of a service what its fragment says now. */
+  #take(fragment: DirectorServiceFragment, facts: Facts): void {
+    const wanted = new Map<string, Path>();
+    for (const planned of canProvePaths(fragment, facts) ? fragment.destinations : []) {
+      const key = `${fragment.id} ${planned.realServerId}`;
+      const path = this.#pathOf(key, fragment, planned, facts, this.#paths.get(key));
+      if (path) wanted.set(key, path);
+    }
+    for (const key of this.#known.get(fragment.id)?.keys ?? []) if (!wanted.has(key)) this.#paths.delete(key);
+    for (const [key, path] of wanted) this.#paths.set(key, path);
+    this.#known.set(fragment.id, { fragment, keys: [...wanted.keys()] });
   }
 
   #pathOf(
