@@ -15,6 +15,8 @@ describe("a VIP that somebody else holds too", { timeout: 180_000 }, () => {
   beforeAll(async () => {
     const dir1 = lab.host("dir1");
     await installAgent(dir1);
+    // Every machine has it; a lab host's own /dev does not.
+    await dir1.sh("[ -e /dev/kmsg ] || mknod /dev/kmsg c 1 11");
     await dir1.sh("ip -6 addr add 2001:db8:2::11/64 dev eth0 nodad");
     await lab.host("rs1").sh("ip -6 addr add 2001:db8:2::21/64 dev eth0 nodad");
     const four = fragmentsOf({ vip, forwarding: "dr", realServers: [{ host: "rs1", rip: "10.2.0.21" }] });
