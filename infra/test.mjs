@@ -10,6 +10,7 @@ const steps = [
   ["api", "npm run test:api"],
   ["lab", "npm run test:lab"],
   ["product", "npm run test:product"],
+  ["walk", "npm run test:walk"],
   ["browser", "npm run test:browser"],
 ];
 

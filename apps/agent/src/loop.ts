@@ -19,7 +19,7 @@ import { type Log, reasonOf } from "./log.ts";
 import type { JournalFile } from "./state/journal-file.ts";
 import type { PlanCache, PlanPosition, PlanStep } from "./state/plan-cache.ts";
 import { type Policy, policyRefusal } from "./state/policy.ts";
-import { guessedCostMs, type SweepTimes, slicesOf, sweepRounds } from "./sweep.ts";
+import { guessedCostMs, type SweepTimes, sliceCount, slicesOf, sweepRounds } from "./sweep.ts";
 
 /** All in milliseconds, but for rounds and shares. */
 export interface LoopTimes extends SweepTimes {
@@ -45,6 +45,7 @@ export const loopTimes: LoopTimes = {
   sweepQuickKeys: 1_500,
   sweepQuickShare: 0.4,
   sweepShare: 0.012,
+  sweepSliceKeys: 4_000,
   rulesShare: 0.025,
   rulesMostMs: 60_000,
   auditMs: 30_000,
@@ -186,6 +187,9 @@ export class NodeLoop {
   #settling: NodeJS.Timeout | undefined;
   #rulesSettling: NodeJS.Timeout | undefined;
   #slices: string[][] = [];
+  /** Between two slices, and when the next is due. */
+  #sliceMs = 0;
+  #nextSlice = 0;
   /** Of the sweep under way: its slices, and the CPU milliseconds that those looked at took. */
   #rounds = 1;
   #sweepCpuMs = 0;
@@ -697,9 +701,14 @@ export class NodeLoop {
     }
     if (!this.#running) {
       if (now >= this.#nextAudit) this.#work.everything = true;
-      if (this.#slices.length === 0) this.#cutSlices();
+      const isDue = now >= this.#nextSlice - this.#times.sweepTickMs / 2; // a timer is not exact
+      if (isDue && this.#slices.length === 0) this.#cutSlices(now);
       this.#work.sweep = this.#work.keys.size === 0;
-      for (const key of [...(this.#slices.pop() ?? []), ...this.#polledSysctls]) this.#work.keys.add(key);
+      if (isDue) {
+        this.#nextSlice += this.#sliceMs;
+        for (const key of this.#slices.pop() ?? []) this.#work.keys.add(key);
+      }
+      for (const key of this.#polledSysctls) this.#work.keys.add(key);
       // An nft back end says when rules change; of a legacy one they must be read.
       if (now >= this.#nextRules && this.#facts?.iptables === "legacy") {
         this.#addRules();
@@ -711,7 +720,7 @@ export class NodeLoop {
     this.#wake();
   }
 
-  #cutSlices(): void {
+  #cutSlices(now: number): void {
     // What the last whole sweep took, unless it was cut short by other work.
     if (this.#sweepCpuMs > 0) this.#sweepCostMs = ((this.#sweepCostMs ?? this.#sweepCpuMs) + this.#sweepCpuMs) / 2;
     this.#sweepCpuMs = 0;
@@ -719,6 +728,8 @@ export class NodeLoop {
     this.#polledSysctls = keys.filter((key) => key.startsWith("sysctl "));
     const rest = keys.filter((key) => !key.startsWith("sysctl ") && !isRule(key));
     this.#rounds = sweepRounds(rest.length, this.#sweepCostMs ?? guessedCostMs(rest.length), this.#times);
-    this.#slices = slicesOf(rest, this.#rounds);
+    this.#slices = slicesOf(rest, sliceCount(rest.length, this.#rounds, this.#times));
+    this.#sliceMs = (this.#rounds / Math.max(1, this.#slices.length)) * this.#times.sweepTickMs;
+    this.#nextSlice = now;
   }
 }

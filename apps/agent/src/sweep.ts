@@ -1,6 +1,6 @@
 /** How the rolling look at everything that a node holds is spread over time. */
 export interface SweepTimes {
-  /** Milliseconds between two slices. */
+  /** Milliseconds of one round, in which at most one slice is looked at. */
   sweepTickMs: number;
   /** Slices of the quickest sweep. */
   sweepRounds: number;
@@ -9,13 +9,20 @@ export interface SweepTimes {
   sweepQuickShare: number;
   /** The share of one core that any other sweep may take: it lasts as long as that needs. */
   sweepShare: number;
+  /** Slices of a large table have at least so many keys, further apart: many small ones cost a multiple. */
+  sweepSliceKeys: number;
 }
 
-/** Into how many slices a sweep of so many keys, of this cost (milliseconds of CPU for all of it), is cut. Pure. */
+/** In how many rounds a sweep of so many keys, of this cost (milliseconds of CPU for all of it), is done. Pure. */
 export function sweepRounds(keys: number, costMs: number, times: SweepTimes): number {
   const { sweepTickMs, sweepRounds: quickest, sweepQuickKeys, sweepQuickShare, sweepShare } = times;
   if (keys <= sweepQuickKeys && costMs <= sweepQuickShare * sweepTickMs * quickest) return quickest;
   return Math.max(quickest, Math.ceil(costMs / (sweepShare * sweepTickMs)));
+}
+
+/** Into how many slices a sweep of so many rounds is cut. */
+export function sliceCount(keys: number, rounds: number, { sweepRounds: quickest, sweepSliceKeys }: SweepTimes): number {
+  return Math.min(rounds, Math.max(quickest, Math.floor(keys / sweepSliceKeys)));
 }
 
 /** Before any sweep was measured: CPU milliseconds for so many keys, on a machine of some years. */
