@@ -507,7 +507,8 @@ export class NodeLoop {
   }
 
   /** Every service shares the rules of path probes, and reading rules starts a program: those that stand are left to the sweep. */
-  #worthALook(keys: readonly string[]): string[] {
+  #worthALook(keys: string[]): string[] {
+    if (!keys.some(isPathRule)) return keys;
     return keys.filter((key) => {
       const wanted = isPathRule(key) ? this.#desired.get(key) : undefined;
       return !wanted || this.#outcomes.verified.get(key) !== wanted;
