@@ -90,9 +90,9 @@ test("a listener that vanishes is probed at once, however rarely it is checked",
     { deadlineMs: 30_000, everyMs: 200 },
   );
   await host("rs1").sh(`kill ${pids.rs1}`);
-  await become("10.2.0.21=0 10.2.0.22=1", 15_000);
+  await become("10.2.0.21=0 10.2.0.22=1", 30_000);
   pids.rs1 = await listen("rs1");
-  await become("10.2.0.21=1 10.2.0.22=1", 15_000);
+  await become("10.2.0.21=1 10.2.0.22=1", 40_000);
   for (const [name, pid] of Object.entries(pids)) await host(name).sh(`kill ${pid}`);
 });
 

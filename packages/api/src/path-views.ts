@@ -1,4 +1,4 @@
-import type { AgentCounters, PathView } from "@trigon/model";
+import type { AgentCounters, ArrivalReport, PathReport, PathView } from "@trigon/model";
 import { judgePath, pathWords } from "@trigon/planner";
 import type { StoredService } from "./fleet-rows.ts";
 import type { FleetState } from "./fleet-state.ts";
@@ -7,6 +7,27 @@ import type { FleetState } from "./fleet-state.ts";
 export interface Heard {
   counters: AgentCounters;
   at: number;
+}
+
+interface Index {
+  /** By service and real server. */
+  paths: Map<string, PathReport>;
+  /** By service. */
+  arrivals: Map<string, ArrivalReport>;
+}
+
+/** A sample is asked once for each real server of each service that is looked at. */
+const indexes = new WeakMap<AgentCounters, Index>();
+
+function indexOf(counters: AgentCounters): Index {
+  const known = indexes.get(counters);
+  if (known) return known;
+  const index: Index = {
+    paths: new Map(counters.paths?.map((path) => [`${path.serviceId} ${path.realServerId}`, path])),
+    arrivals: new Map(counters.arrivals?.map((arrival) => [arrival.serviceId, arrival])),
+  };
+  indexes.set(counters, index);
+  return index;
 }
 
 const nothing = {
@@ -39,14 +60,12 @@ export function pathViews(input: {
   const names = { vip: spec.vip, port: spec.port, director: (directorNodeId && state.nodes.get(directorNodeId)?.name) ?? "" };
   return spec.realServers.map((realServer): PathView => {
     const base = { realServerId: realServer.id, directorNodeId };
-    const report = director?.counters.paths?.find(
-      ({ serviceId, realServerId }) => serviceId === service.id && realServerId === realServer.id,
-    );
+    const report = director && indexOf(director.counters).paths.get(`${service.id} ${realServer.id}`);
     if (!director || !report) return { ...base, ...nothing, state: "none" };
     const forwarding = realServer.forwarding ?? spec.forwarding;
     const owner = forwarding === "dr" || forwarding === "tun" ? nodeOf(realServer) : undefined;
     const said = owner ? heard(owner) : undefined;
-    const arrival = said?.counters.arrivals?.find(({ serviceId }) => serviceId === service.id);
+    const arrival = said && indexOf(said.counters).arrivals.get(service.id);
     const word = said && arrival ? { report: arrival, at: said.at } : owner ? "silent" : "unmanaged";
     const verdict = judgePath({ forwarding, director: { report, at: director.at }, realServer: word });
     const words = verdict.cause && pathWords(verdict.cause, { ...names, rip: realServer.rip });

@@ -73,6 +73,7 @@ test("what both ends of a path say is joined to a verdict, at every replica, and
     rpFilter: 2,
     listener: "vip",
   };
+  await director.fetch();
   await count(director, { paths: [said(managed!.id, {}), said(unmanaged!.id, { outcome: "ok", latencyMs: 1.5, large: true })] });
   expect(await states()).toEqual(["realServer.noWord", "proved"]);
   await count(server, { arrivals: [seen] });
