@@ -16,6 +16,7 @@ import type { LoopDrains } from "./drain/drains.ts";
 import { type ForeignWishes, isSettled, takeOver } from "./foreign.ts";
 import type { LoopHealth } from "./health/checks.ts";
 import { type Log, reasonOf } from "./log.ts";
+import type { LoopSlowStarts } from "./slow-start/slow-starts.ts";
 import type { JournalFile } from "./state/journal-file.ts";
 import type { PlanCache, PlanPosition, PlanStep } from "./state/plan-cache.ts";
 import { type Policy, policyRefusal } from "./state/policy.ts";
@@ -82,6 +83,8 @@ export interface LoopOptions {
   health?: LoopHealth;
   /** Left out: nobody follows drains, and none is ever over. */
   drains?: LoopDrains;
+  /** Left out: real servers that come back have their full weight at once. */
+  slowStarts?: LoopSlowStarts;
   times?: LoopTimes;
 }
 
@@ -155,6 +158,7 @@ export class NodeLoop {
   readonly #identity: LoopOptions["identity"];
   readonly #health: LoopHealth | undefined;
   readonly #drains: LoopDrains | undefined;
+  readonly #slowStarts: LoopSlowStarts | undefined;
   readonly #log: Log;
   readonly #onChange: () => void;
   readonly #times: LoopTimes;
@@ -208,6 +212,7 @@ export class NodeLoop {
     this.#identity = options.identity;
     this.#health = options.health;
     this.#drains = options.drains;
+    this.#slowStarts = options.slowStarts;
     this.#log = options.log;
     this.#onChange = options.onChange;
     this.#times = options.times ?? loopTimes;
@@ -570,6 +575,7 @@ export class NodeLoop {
       this.#retries.delete(id);
       this.#health?.remove(id);
       this.#drains?.remove(id);
+      this.#slowStarts?.remove(id);
       work.everything ||= wasUnknown;
       if (this.#states.delete(id)) this.#changed.add(id);
       return this.#desired.remove(id);
@@ -578,8 +584,10 @@ export class NodeLoop {
     const fragment = known?.hash === raw.hash && known.generation === raw.generation ? known : this.#parse(raw);
     if (!fragment) return undefined;
     try {
-      const now = fragment.kind === "director.service" ? (this.#drains?.put(fragment) ?? fragment) : this.#openIfShared(fragment);
-      const health = now.kind === "director.service" ? this.#health?.put(now) : undefined;
+      const drained =
+        fragment.kind === "director.service" ? (this.#drains?.put(fragment) ?? fragment) : this.#openIfShared(fragment);
+      const health = drained.kind === "director.service" ? this.#health?.put(drained) : undefined;
+      const now = drained.kind === "director.service" ? (this.#slowStarts?.put(drained, health) ?? drained) : drained;
       const resources = resolveFragment(now, this.#facts!, health);
       const refusal = policyRefusal(this.#policy!, fragment.vip, resources);
       if (refusal) {

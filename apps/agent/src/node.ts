@@ -8,6 +8,7 @@ import { HealthChecks } from "./health/checks.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { type LoopTimes, NodeLoop } from "./loop.ts";
 import type { AgentPaths } from "./paths.ts";
+import { SlowStarts } from "./slow-start/slow-starts.ts";
 import { readIdentity } from "./state/identity.ts";
 import { JournalFile } from "./state/journal-file.ts";
 import { PlanCache } from "./state/plan-cache.ts";
@@ -61,6 +62,7 @@ export async function openNode(options: {
     onEvent: (key, message) => loop.drainEvent(key, message),
     log,
   });
+  const slowStarts = new SlowStarts({ onStep: (ids) => loop.healthChanged(ids) });
   const loop: NodeLoop = new NodeLoop({
     kernel,
     cache: openCache(paths.state, log),
@@ -76,6 +78,7 @@ export async function openNode(options: {
     onChange,
     health,
     drains,
+    slowStarts,
     ...(times ? { times } : {}),
   });
   return {
@@ -86,6 +89,7 @@ export async function openNode(options: {
     drains,
     async close() {
       health.close();
+      slowStarts.close();
       await drains.close();
       await loop.stop();
       await kernel.close();

@@ -137,7 +137,13 @@ function specOf(spec: StoredSpec, realServers: StoredSpec["realServers"]): Store
     adminState: server.adminState ?? "active",
     drain: server.drain ?? null,
   }));
-  return { ...spec, allow: spec.allow ?? [], health: HealthSpec.parse(spec.health ?? {}), realServers: servers };
+  return {
+    ...spec,
+    allow: spec.allow ?? [],
+    slowStartSeconds: spec.slowStartSeconds ?? 0,
+    health: HealthSpec.parse(spec.health ?? {}),
+    realServers: servers,
+  };
 }
 
 /** The spec's own row and those of its real servers. */

@@ -12,6 +12,7 @@ export * from "./plan.ts";
 export * from "./preview.ts";
 export * from "./protocol.ts";
 export * from "./resource.ts";
+export * from "./slow-start.ts";
 export * from "./spec.ts";
 export * from "./status.ts";
 export * from "./views.ts";

@@ -76,6 +76,7 @@ function plainDirectorService(raw: unknown): DirectorServiceFragment | undefined
     snatSources.has(raw.snatSource) &&
     typeof raw.notrack === "boolean" &&
     (raw.allow === undefined || (Array.isArray(raw.allow) && raw.allow.length === 0)) &&
+    raw.slowStartSeconds === undefined &&
     (raw.health === undefined || isWholeHealth(raw.health)) &&
     Array.isArray(raw.destinations);
   if (!isPlain) return undefined;

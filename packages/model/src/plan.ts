@@ -45,6 +45,8 @@ export const DirectorServiceFragment = z.object({
   health: PlannedHealth.optional(),
   /** Whether the director proves the way to each real server with probes of its own. Left out: it does not. */
   provesPaths: z.boolean().optional(),
+  /** Left out: real servers that come back have their full weight at once. */
+  slowStartSeconds: z.int().min(0).optional(),
   /** Networks whose clients may come; none: everyone. Left out (an older controller): the VIP is not closed to anything. */
   allow: z.array(Network).optional(),
   /** Whether rules of ours let its traffic through the host's own firewall. Left out: they do not. */

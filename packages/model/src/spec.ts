@@ -58,6 +58,8 @@ export const VirtualServiceSpec = z.strictObject({
     .nullable()
     .default(null),
   onePacket: z.boolean().default(false),
+  /** How long a real server that comes back takes to its full weight, in ten steps; 0: at once. Only where the scheduler weighs. */
+  slowStartSeconds: z.int().min(0).max(3600).default(0),
   /** Networks whose clients may use it; none: everyone. */
   allow: z.array(Network).max(100).default([]),
   health: HealthSpec.default(() => HealthSpec.parse({})),

@@ -14,4 +14,5 @@ export { tunnelAddress, tunnelName } from "./real-server.ts";
 export * from "./resolve.ts";
 export * from "./resolve-error.ts";
 export * from "./sentence.ts";
+export { servingDestinations } from "./serving.ts";
 export * from "./validate.ts";

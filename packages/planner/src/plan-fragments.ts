@@ -135,6 +135,7 @@ function directorFragments(input: ServicePlanInput, director: FleetNode): Fragme
       notrack: groupHasFullNat && (spec.forwarding === "dr" || spec.forwarding === "tun"),
       ...healthOf(spec, front),
       ...(isProved(front) ? { provesPaths: true } : {}),
+      ...(spec.slowStartSeconds > 0 ? { slowStartSeconds: spec.slowStartSeconds } : {}),
       allow: spec.allow,
       ...(group.manageFirewall ? { managesFirewall: true } : {}),
       destinations: destinations.toSorted((a, b) => compare(a.realServerId, b.realServerId)),

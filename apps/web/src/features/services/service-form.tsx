@@ -1,6 +1,6 @@
 "use client";
 import { useQuery } from "@tanstack/react-query";
-import { Protocol, Scheduler, VirtualServiceSpec } from "@trigon/model";
+import { canSlowStart, Protocol, Scheduler, VirtualServiceSpec } from "@trigon/model";
 import { Button, buttonStyle, Callout, Card, CardHeader, Disclosure, Field, Input, Select, Switch, Textarea } from "@trigon/ui";
 import Link from "next/link";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
@@ -172,9 +172,16 @@ function Advanced({ errorOf }: { errorOf: ErrorOf }) {
     name: ["forwarding", "scheduler", "protocol", "persistence"],
   });
   const groups = useQuery(trpc.directorGroup.list.queryOptions({ limit: 100 }));
-  const hasError = ["scheduler", "persistence", "encapsulation", "snatSource", "allow", "description", "directorGroupId"].some(
-    (name) => name in formState.errors,
-  );
+  const hasError = [
+    "scheduler",
+    "persistence",
+    "encapsulation",
+    "snatSource",
+    "slowStartSeconds",
+    "allow",
+    "description",
+    "directorGroupId",
+  ].some((name) => name in formState.errors);
   return (
     <Card>
       <Disclosure summary={t("form.advanced")} note={t("form.advancedNote")} open={hasError || undefined}>
@@ -231,6 +238,15 @@ function Advanced({ errorOf }: { errorOf: ErrorOf }) {
             </fieldset>
           ) : null}
           {protocol === "udp" ? <ToggleRow label={t("form.onePacket")} hint={t("form.onePacketHint")} name="onePacket" /> : null}
+          {canSlowStart(scheduler) ? (
+            <Field
+              label={t("form.slowStart")}
+              hint={t("form.slowStartHint")}
+              error={errorOf("slowStartSeconds", formState.errors.slowStartSeconds?.message)}
+            >
+              <Input {...register("slowStartSeconds", { setValueAs: numberTyped })} inputMode="numeric" />
+            </Field>
+          ) : null}
           <AllowField errorOf={errorOf} />
           <div className="space-y-3 sm:col-span-2">
             <Toggle

@@ -24,6 +24,7 @@ export function emptyService(): ServiceValues {
     schedulerFlags: [],
     persistence: null,
     onePacket: false,
+    slowStartSeconds: 0,
     allow: [],
     health: HealthSpec.parse({}),
     realServers: [emptyRealServer()],
