@@ -43,6 +43,8 @@ export interface LabOptions {
   cpu?: number;
   /** For a guest kernel, such as `ip_vs.conn_tab_bits=20`. */
   kernelArguments?: string[];
+  /** A guest kernel without IPVS, as a machine whose kernel was built so; engine `uml` only. */
+  withoutIpvs?: boolean;
   /** One line for each step of the start. */
   onProgress?: (line: string) => void;
   /** How long the start may take (default 120 s). */
@@ -105,7 +107,7 @@ export class Lab {
       prefix: management.prefix,
       execPort: management.execPort,
       ...environment,
-      modules: kernelModules,
+      modules: options.withoutIpvs ? kernelModules.filter((name) => !/ip_?vs/.test(name)) : kernelModules,
       binds: isHiddenFromHosts(checkoutFolder, engine.name) ? [checkoutFolder] : [],
       mask: [...installedTrigon, ...(options.mask ?? [])],
       systemctl: readFileSync(join(packageFolder, "guest/systemctl.py"), "utf8"),
