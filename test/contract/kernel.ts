@@ -424,6 +424,27 @@ export const kernelContract: readonly ContractCase[] = [
     },
   },
   {
+    name: "a rule that cannot be fails alone, in its own table and beside those of others",
+    async run({ kernel, look }) {
+      if (!look) return; // only a real kernel knows what a rule means
+      const wrong = rule({ id: "wrong", order: 50, match: ["-p", "tcp", "-m", "tcp", "--dport", "no-such-port", "-j", "DROP"] });
+      const beside = rule({ id: "beside", match: acceptWords("80") });
+      const before = rule({ table: "mangle", hook: "OUTPUT", id: "before", match: ["-s", "198.51.100.1/32"] });
+      const after = rule({ table: "filter", hook: "INPUT", id: "after", match: ["-s", "198.51.100.1/32", "-j", "DROP"] });
+      const rules = [before, wrong, beside, after];
+      await kernel.observe(rules.map(({ key }) => key)); // what was just read is built upon
+      const results = await kernel.apply(rules.map(create));
+      assert.deepEqual(
+        results.map(({ ok }) => ok),
+        [true, false, true, true],
+      );
+      assert.equal(await one(kernel, wrong.key), undefined);
+      assert.deepEqual(await observed(kernel, [before, beside, after]), [before, beside, after]);
+      await succeed(kernel, [before, beside, after].map(remove));
+      assert.doesNotMatch(await look(`iptables-${(await kernel.facts()).iptables}-save`), /TRIGON/);
+    },
+  },
+  {
     name: "every kind of rule that services need comes back word for word",
     async run({ kernel, look }) {
       const ipvs = ["-m", "ipvs", "--vproto", "6", "--vaddr", "198.51.100.1/32", "--vport", "80"];

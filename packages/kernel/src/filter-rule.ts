@@ -15,13 +15,16 @@ const ruleOf = (action: Action): FilterRuleResource => (action.op === "delete" ?
 
 /**
  * Rules in chains of our own, one chain for a table and hook, entered by one jump at the head of the built-in chain. Tables are read by one
- * iptables-save for a family, and each is changed by one iptables-restore; chain and jump go with the last rule.
+ * iptables-save for a family, and changed by one iptables-restore; chain and jump go with the last rule.
  */
 export class FilterRuleAdapter implements Adapter<"filterRule"> {
   readonly kinds = ["filterRule"] as const;
   #tools: Promise<Iptables | undefined> | undefined;
   /** Tables known to hold rules of ours, as `4 mangle`; undefined before all were looked at once. */
   #tablesInUse: Set<string> | undefined;
+  #toolsInUse: Iptables | undefined;
+  /** What was last read of a table, and when, until we change it. */
+  readonly #latest = new Map<string, { at: number; chains: SavedChain[] }>();
 
   /** The back end in use; looked for again while there is none. */
   async tools(): Promise<Iptables | undefined> {
@@ -36,8 +39,13 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
     if (!tools) return [];
     const wanted = new Set(keys);
     const found: FilterRuleResource[] = [];
-    for (const [family, asked] of placesOf(keys.map(placeOfKey)))
-      found.push(...(await readChains(tools, family, asked)).flatMap(({ chains }) => chains.flatMap(ownRules)));
+    this.#toolsInUse = tools;
+    for (const [family, asked] of placesOf(keys.map(placeOfKey))) {
+      const read = await readChains(tools, family, asked);
+      const at = performance.now();
+      for (const { table, chains } of read) this.#latest.set(`${family} ${table}`, { at, chains });
+      found.push(...read.flatMap(({ chains }) => chains.flatMap(ownRules)));
+    }
     return found.filter(({ key }) => wanted.has(key));
   }
 
@@ -48,13 +56,14 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
   async apply(actions: readonly Action[]): Promise<ActionResult[]> {
     const results: ActionResult[] = actions.map(() => done);
     for (const [family, used] of placesOf(actions.map(ruleOf))) {
-      const read = await this.#read(family, used);
-      for (const table of used) {
+      const read = this.#justRead(family, used) ?? (await this.#read(family, used));
+      const asked = used.map((table) => {
         const indexes = [...actions.keys()].filter((index) => isIn(ruleOf(actions[index]!), family, table));
-        const asked = indexes.map((index) => actions[index]!);
-        const outcome = await this.#change(family, table, read, asked);
-        for (const [at, index] of indexes.entries()) results[index] = outcome[at]!;
-      }
+        return { table, indexes, actions: indexes.map((index) => actions[index]!) };
+      });
+      const outcomes = await this.#change(family, read, asked);
+      for (const [at, { indexes }] of asked.entries())
+        for (const [place, index] of indexes.entries()) results[index] = outcomes[at]![place]!;
     }
     return results;
   }
@@ -105,28 +114,71 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
     }
   }
 
-  async #change(family: Family, table: Table, read: Reading, actions: readonly Action[]): Promise<ActionResult[]> {
-    const tried = `change ${table} rules of IPv${family}`;
-    if ("error" in read) return actions.map(() => failed(read.error, tried));
-    try {
+  /** What was read of these tables moments ago, and not changed by us since; undefined when it must be read again. */
+  #justRead(family: Family, asked: readonly Table[]): Reading | undefined {
+    const tables: TableChains[] = [];
+    for (const table of asked) {
+      const reading = this.#latest.get(`${family} ${table}`);
+      if (!reading || performance.now() - reading.at > freshMs) return undefined;
+      tables.push({ table, chains: reading.chains });
+    }
+    return this.#toolsInUse && { tools: this.#toolsInUse, tables };
+  }
+
+  /** Changes tables of a family by one program; answers a list of results for each table. */
+  async #change(family: Family, read: Reading, asked: readonly Asked[]): Promise<ActionResult[][]> {
+    if ("error" in read) return asked.map(({ table, actions }) => actions.map(() => failed(read.error, tried(family, table))));
+    const plans = asked.map(({ table, actions }) => {
       const chains = read.tables.find((candidate) => candidate.table === table)?.chains ?? [];
       const { results, next } = plan(chains, actions);
-      const lines = editChains(chains, next);
-      if (lines.length > 0) await restore(read.tools, family, table, lines);
-      this.#tablesInUse?.add(`${family} ${table}`);
-      return results;
+      return { table, actions, results, next, lines: editChains(chains, next) };
+    });
+    for (const { table } of asked) this.#latest.delete(`${family} ${table}`);
+    try {
+      const parts = plans.filter(({ lines }) => lines.length > 0);
+      if (parts.length > 0) await restore(read.tools, family, parts);
+      for (const { table } of asked) this.#tablesInUse?.add(`${family} ${table}`);
+      return plans.map(({ results }) => results);
     } catch (error) {
-      if (actions.length === 1) return [failed(error, tried)];
-      // The restore is one transaction: one wrong rule fails it whole, so each is tried alone.
-      const results: ActionResult[] = [];
-      for (const action of actions)
-        results.push(...(await this.#change(family, table, await this.#read(family, [table]), [action])));
-      return results;
+      const [only] = asked;
+      if (asked.length === 1 && only!.actions.length === 1) return [[failed(error, tried(family, only!.table))]];
+      const outcomes: ActionResult[][] = [];
+      for (const one of plans) {
+        const now = await this.#read(family, [one.table]);
+        // One transaction for a table: it stands as a whole, or not at all. Then one wrong rule may be why, so each is tried alone.
+        const stands = "tables" in now && editChains(now.tables[0]!.chains, one.next).length === 0;
+        outcomes.push(stands ? one.results : await this.#eachAlone(family, one));
+      }
+      return outcomes;
     }
+  }
+
+  async #eachAlone(family: Family, { table, actions }: Asked): Promise<ActionResult[]> {
+    const results: ActionResult[] = [];
+    for (const action of actions) {
+      const [outcome] = await this.#change(family, await this.#read(family, [table]), [{ table, actions: [action] }]);
+      results.push(...outcome!);
+    }
+    return results;
   }
 }
 
-type Reading = { tools: Iptables; tables: { table: Table; chains: SavedChain[] }[] } | { error: unknown };
+interface Asked {
+  table: Table;
+  actions: readonly Action[];
+}
+
+interface TableChains {
+  table: Table;
+  chains: SavedChain[];
+}
+
+/** What was read so long ago may still be built upon: what others do meanwhile to chains of ours is seen by the look after the change. */
+const freshMs = 5_000;
+
+const tried = (family: Family, table: Table) => `change ${table} rules of IPv${family}`;
+
+type Reading = { tools: Iptables; tables: TableChains[] } | { error: unknown };
 
 interface Place {
   family: Family;
@@ -153,7 +205,7 @@ function placesOf(places: readonly Place[]): Map<Family, Table[]> {
 }
 
 /** Our chains in these tables, by one program whether one table is asked for or all. */
-async function readChains(tools: Iptables, family: Family, asked: readonly Table[]) {
+async function readChains(tools: Iptables, family: Family, asked: readonly Table[]): Promise<TableChains[]> {
   const text = await save(tools, family, asked.length === 1 ? asked[0] : undefined);
   return asked.map((table) => ({ table, chains: parseChains(text, { family, table }) }));
 }

@@ -39,11 +39,18 @@ export async function save(tools: Iptables, family: Family, table?: Table): Prom
   return stdout;
 }
 
-/** Applies lines to one table in one transaction of the kernel. */
-export async function restore(tools: Iptables, family: Family, table: Table, lines: readonly string[]): Promise<void> {
-  const input = `*${table}\n${lines.join("\n")}\nCOMMIT\n`;
+/** Lines for one table, which the kernel takes in one transaction. */
+export interface TableLines {
+  table: Table;
+  lines: readonly string[];
+}
+
+/** Applies lines to tables, one after the other: after an error those before it hold theirs. */
+export async function restore(tools: Iptables, family: Family, parts: readonly TableLines[]): Promise<void> {
+  const input = parts.map(({ table, lines }) => `*${table}\n${lines.join("\n")}\nCOMMIT\n`).join("");
   const result = await run(program(family, tools, "restore"), ["--noflush", "--wait", "10"], { input });
-  if (result.code !== 0) throw refusal(`change ${table} rules of IPv${family}`, result);
+  const names = parts.map(({ table }) => table).join(" and ");
+  if (result.code !== 0) throw refusal(`change ${names} rules of IPv${family}`, result);
 }
 
 /** Exit codes of xtables (xtables.h): 2 a wrong parameter, 3 another kernel version, 4 the lock or another resource. */
