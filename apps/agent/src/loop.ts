@@ -128,7 +128,6 @@ const isIdle = (work: Work) =>
 const templateSetting = "sysctl net/ipv4/vs/expire_quiescent_template";
 const mostEvents = 200;
 const isRule = (key: string) => key.startsWith("filterRule ");
-const isPathRule = (key: string) => isRule(key) && / (path-(mark|sent|returned:|forged:)|vip-|let-)/.test(key);
 
 const foreignAddresses = (foreign: readonly Resource[]): Set<string> =>
   new Set(foreign.flatMap((resource) => (resource.kind === "ipvsService" ? resource.address : [])));
@@ -511,11 +510,11 @@ export class NodeLoop {
     this.#onChange();
   }
 
-  /** Every service shares the rules of path probes, and reading rules starts a program: those that stand are left to the sweep. */
+  /** Reading rules starts a program, and a plan that changes mostly leaves them: those that stand are left to the sweep. */
   #worthALook(keys: string[]): string[] {
-    if (!keys.some(isPathRule)) return keys;
+    if (!keys.some(isRule)) return keys;
     return keys.filter((key) => {
-      const wanted = isPathRule(key) ? this.#desired.get(key) : undefined;
+      const wanted = isRule(key) ? this.#desired.get(key) : undefined;
       return !wanted || this.#outcomes.verified.get(key) !== wanted;
     });
   }
