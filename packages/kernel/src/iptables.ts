@@ -1,6 +1,7 @@
 import { readFileSync, realpathSync } from "node:fs";
 import { basename } from "node:path";
 import type { FilterRuleResource, IptablesBackend } from "@trigon/model";
+import { hasNftables } from "@trigon/netlink";
 import { KernelError } from "./failure.ts";
 import { pathOf, type RunResult, run } from "./run.ts";
 
@@ -76,8 +77,7 @@ export async function detectIptables(): Promise<Iptables | undefined> {
   const legacy = programsOf("legacy");
   const legacyText = legacy ? `${await save(legacy, 4)}${await save(legacy, 6)}` : "";
   if (legacy && /^:TRIGON-/m.test(legacyText)) return legacy;
-  // Reading fails where the kernel has no nftables.
-  const nftText = nft && (await save(nft, 4).catch(() => undefined));
+  const nftText = nft && (await hasNftables()) ? await save(nft, 4).catch(() => undefined) : undefined;
   if (nftText === undefined || !legacy || !hasRules(legacyText)) return nftText === undefined ? legacy : nft;
   return hasRules(nftText + (await save(nft!, 6).catch(() => ""))) ? nft : legacy;
 }

@@ -4,7 +4,7 @@ export * from "./fou.ts";
 export * from "./inet.ts";
 export * from "./ipvs.ts";
 export * from "./ipvs-wire.ts";
-export { watchNftables } from "./nftables-monitor.ts";
+export { hasNftables, watchNftables } from "./nftables-monitor.ts";
 export * from "./rtnetlink.ts";
 export {
   NETLINK_GENERIC,

@@ -10,9 +10,13 @@ import type { ControllerLink } from "./controller-link.ts";
 import type { Run } from "./reporter.ts";
 
 const everyMs = 2_000;
+const mostMs = 15_000;
 const keptCosts = 8;
 
-/** Sends counters every two seconds, or less often where reading them takes long: at most a fortieth of the time goes into it. */
+/**
+ * Sends counters every two seconds, or less often where reading them takes long: a fortieth of the time goes into it, but that nobody waits
+ * longer than a quarter of a minute.
+ */
 export async function sendCounters(options: {
   kernel: Kernel;
   loop: NodeLoop;
@@ -28,8 +32,10 @@ export async function sendCounters(options: {
   const costs: number[] = [];
   while (!signal.aborted) {
     const began = performance.now();
+    let isCounted = false;
     try {
       if (loop.fragments.size > 0 && link.state.state === "streaming") {
+        isCounted = true;
         const counted = await kernel.counters(servicesAlone(loop.fragments.values()));
         const counters = countersOf(counted, loop.fragments.values());
         const paths = await proofs.say(counted.rules);
@@ -45,9 +51,11 @@ export async function sendCounters(options: {
     }
     const took = performance.now() - began;
     // What else the machine does makes a reading long, but not dear: the shortest of the last says what it costs.
-    costs.push(took);
+    if (isCounted) costs.push(took);
     if (costs.length > keptCosts) costs.shift();
-    await sleep(Math.max(everyMs - took, 40 * Math.min(...costs)), undefined, { signal }).catch(() => undefined);
+    await sleep(Math.max(everyMs - took, Math.min(mostMs, 40 * Math.min(...costs, mostMs))), undefined, { signal }).catch(
+      () => undefined,
+    );
   }
 }
 
