@@ -67,7 +67,7 @@ describe("the four forwardings, from the REST API to packets", { timeout: 600_00
   });
 
   test("DR: the real servers see the client, and reply as the VIP past the director", async () => {
-    const atDirector = await capture(host("dir1"), `src host ${vips.dr} and tcp src port 80`);
+    const atDirector = await capture(host("dir1"), `src host ${vips.dr} and dst host ${client} and tcp src port 80`);
     const atRouter = await capture(host("router"), `src host ${vips.dr} and tcp src port 80`, "eth1");
     const answers = await ask(vips.dr);
     expect(answers).toHaveLength(6);
@@ -82,7 +82,7 @@ describe("the four forwardings, from the REST API to packets", { timeout: 600_00
   test("Tunnel: a real server on another subnet sees the client; only requests pass the director, wrapped in IP", async () => {
     const wrapped = await capture(host("rs4"), "ip proto 4", "eth0");
     const replies = await capture(host("rs4"), `src host ${vips.tun} and tcp src port 80`, "eth0");
-    const atDirector = await capture(host("dir1"), `src host ${vips.tun} and tcp src port 80`);
+    const atDirector = await capture(host("dir1"), `src host ${vips.tun} and dst host ${client} and tcp src port 80`);
     const answers = await ask(vips.tun);
     expect(answers).toHaveLength(6);
     expect(servers(answers)).toEqual(["rs1", "rs4"]);
