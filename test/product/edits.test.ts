@@ -59,6 +59,7 @@ describe("edits of a DR service under load", () => {
     expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
     const answers = await fetchAnswers(host("client"), target, { count: 12 });
     const byServer = answers.map(({ server }) => server);
+    expect(byServer).toHaveLength(12);
     expect(byServer.filter((server) => server === "rs3")).toHaveLength(8);
   });
 

@@ -27,7 +27,7 @@ describe("services that somebody made with ipvsadm", { timeout: 180_000 }, () =>
       `modprobe ip_vs_wrr; sysctl -qw net.ipv4.ip_forward=1; ${make.join(" && ")} && ip addr add ${vip}/32 dev eth0`,
     );
     const isShown = async () => (await shown()).data.filter(({ key }) => key.includes(vip)).length === 3;
-    await until("the three to be shown", isShown, { deadlineMs: 90_000, everyMs: 500 });
+    await until("the three to be shown", isShown, { deadlineMs: 150_000, everyMs: 500 });
   }, 180_000);
   afterAll(async () => {
     const unmake = [80, 81, 82].map((port) => `ipvsadm -D -t ${vip}:${port}`);

@@ -1,5 +1,5 @@
-import { Lab } from "@trigon/lab";
-import type { VirtualServiceInput, VirtualServiceView } from "@trigon/model";
+import { Lab, until } from "@trigon/lab";
+import type { NodeView, VirtualServiceInput, VirtualServiceView } from "@trigon/model";
 import { afterAll, beforeAll, inject } from "vitest";
 import { RestClient } from "../../infra/demo/rest-client.ts";
 
@@ -16,7 +16,10 @@ export interface TestWorld {
   postgresPid: number;
 }
 
-/** The product that all scenario files share, one after the other. Every virtual service that a file leaves behind is deleted after it. */
+/**
+ * The product that all scenario files share, one after the other. Every virtual service that a file leaves behind is deleted after it, and the
+ * next file begins when every node has done so.
+ */
 export function useWorld(): TestWorld {
   const world = {} as TestWorld;
   beforeAll(async () => {
@@ -30,6 +33,7 @@ export function useWorld(): TestWorld {
   });
   afterAll(async () => {
     await deleteAllServices(world.api);
+    await allSettled(world.api);
     await world.lab?.detach();
   });
   return world;
@@ -38,6 +42,24 @@ export function useWorld(): TestWorld {
 export async function deleteAllServices(api: RestClient): Promise<void> {
   const { data } = await api.call<{ data: VirtualServiceView[] }>("GET", "/virtual-services?limit=500");
   for (const { id } of data) await deleteService(api, id);
+}
+
+/** Waits until every node that is connected holds what it should, and nothing else of ours. */
+export async function allSettled(api: RestClient): Promise<void> {
+  let waitingFor: unknown;
+  const isSettled = async () => {
+    const { data } = await api.call<{ data: NodeView[] }>("GET", "/nodes?limit=100");
+    waitingFor = data
+      .filter(
+        ({ isConnected, generation, sync }) =>
+          isConnected && (generation.applied !== generation.wanted || sync.state !== "inSync"),
+      )
+      .map(({ name, generation, sync }) => ({ name, generation, sync }));
+    return (waitingFor as []).length === 0;
+  };
+  await until("every node to be settled", isSettled, { deadlineMs: 200_000, everyMs: 250 }).catch((error) => {
+    throw new Error(`${error.message}; waiting for ${JSON.stringify(waitingFor)}`);
+  });
 }
 
 export async function deleteService(api: RestClient, id: string): Promise<void> {

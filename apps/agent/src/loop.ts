@@ -31,6 +31,8 @@ export interface LoopTimes extends SweepTimes {
   /** How often everything is read, to find what is foreign; stretched on nodes where that is slow, so that it takes at most `auditShare` of a core. */
   auditMs: number;
   auditShare: number;
+  /** It is read at least so often where the processor time alone allows it, however long a busy machine takes. */
+  auditMostMs: number;
   /** How long kernel events are gathered. */
   settleMs: number;
   /** The same for packet filter rules. */
@@ -51,6 +53,7 @@ export const loopTimes: LoopTimes = {
   rulesMostMs: 60_000,
   auditMs: 30_000,
   auditShare: 0.004,
+  auditMostMs: 60_000,
   settleMs: 50,
   rulesSettleMs: 500,
   retryFirstMs: 1_000,
@@ -487,9 +490,10 @@ export class NodeLoop {
       this.#foreign = result.foreign;
       for (const vip of symmetricDifference(before, foreignAddresses(result.foreign)))
         if (this.#parsed.has(`dv:${vip}`)) this.#work.fragments.add(`dv:${vip}`);
-      const { auditMs, auditShare } = this.#times;
+      const { auditMs, auditShare, auditMostMs } = this.#times;
       const ownWork = work.fragments.size === 0 && result.steps.length === 0 ? cpuMs : 0;
-      this.#nextAudit = performance.now() + Math.max(auditMs, 100 * (performance.now() - began), ownWork / auditShare);
+      this.#nextAudit =
+        performance.now() + Math.max(auditMs, Math.min(auditMostMs, 100 * (performance.now() - began)), ownWork / auditShare);
       this.#tableVersion++;
     }
     this.#learn(result, foundAt);
