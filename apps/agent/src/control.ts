@@ -1,9 +1,10 @@
 import { chmodSync, rmSync } from "node:fs";
 import { createServer, request } from "node:http";
 import type { AddressInfo } from "node:net";
+import { StringDecoder } from "node:string_decoder";
 
 /** What a running agent answers on its unix socket, so that a command never works on the same kernel beside it. */
-export type ControlHandlers = Record<string, (body: unknown, json: Buffer) => Promise<unknown>>;
+export type ControlHandlers = Record<string, (body: unknown, json: readonly Buffer[]) => Promise<unknown>>;
 
 const mostBytes = 64 * 1024 * 1024;
 
@@ -18,17 +19,18 @@ export async function serveControl(socketPath: string, handlers: ControlHandlers
     const handler = handlers[incoming.url?.slice(1) ?? ""];
     if (incoming.method !== "POST" || !handler) return reply(404, { detail: "no such command" });
     const chunks: Buffer[] = [];
+    const decoder = new StringDecoder("utf8");
+    let text = ""; // a plan of megabytes is never copied into one buffer
     let bytes = 0;
     incoming.on("data", (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > mostBytes) incoming.destroy();
-      else chunks.push(chunk);
+      if (bytes > mostBytes) return incoming.destroy();
+      chunks.push(chunk);
+      text += decoder.write(chunk);
     });
     incoming.on("end", () => {
-      void (async () => {
-        const json = Buffer.concat(chunks);
-        return handler(json.length === 0 ? undefined : JSON.parse(json.toString("utf8")), json);
-      })().then(
+      text += decoder.end();
+      void (async () => handler(text === "" ? undefined : JSON.parse(text), chunks))().then(
         (result) => reply(200, result ?? null),
         (error: unknown) => reply(500, { detail: error instanceof Error ? error.message : String(error) }),
       );

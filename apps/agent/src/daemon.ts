@@ -106,7 +106,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       log,
       handlers: {
         position: () => loop.position,
-        onPlan: (plan, json) => (loop.accept(plan, json).verdict === "gap" ? "gap" : "done"),
+        onPlan: (plan, json) => (loop.accept(plan, [json]).verdict === "gap" ? "gap" : "done"),
         onReportNow: () => reporter?.now(),
         onProbe: (serviceId) => {
           health.hasten(serviceId);

@@ -84,7 +84,7 @@ test("a plan taken in with its bytes is there after a crash, and so is what a wh
   const loop = await start();
   const take = (change: Partial<PlanEnvelope>) => {
     const sent = plan(change);
-    return loop.accept(sent, Buffer.from(JSON.stringify(sent))).verdict;
+    return loop.accept(sent, [Buffer.from(JSON.stringify(sent))]).verdict;
   };
   expect(take({ fragments: many(3) })).toBe("accept");
   await loop.settled();

@@ -146,7 +146,7 @@ const isSamePosition = (a: PlanPosition, b: PlanPosition) =>
 const isWholly = (step: PlanStep, plan: PlanEnvelope) =>
   step.fragments.length === plan.fragments.length && step.tombstones.join() === plan.tombstones.join();
 
-const onOneLine = (json: Buffer | undefined) => (json?.includes("\n") ? undefined : json);
+const onOneLine = (json: readonly Buffer[] | undefined) => (json?.some((piece) => piece.includes("\n")) ? undefined : json);
 
 /**
  * Keeps this node's kernel as its plan says. One pass at a time: a change looks at its own keys only, a rolling sweep at all the rest. It
@@ -304,7 +304,7 @@ export class NodeLoop {
   }
 
   /** Judges a plan and, when it is accepted, puts it on the disk and begins to carry it out. `json` is what the plan was read from. */
-  accept(plan: PlanEnvelope, json?: Buffer): Acceptance {
+  accept(plan: PlanEnvelope, json?: readonly Buffer[]): Acceptance {
     const refused = this.#refusedByHold(plan);
     if (refused) return refused;
     const verdict = judgePlan(plan, {
@@ -389,7 +389,7 @@ export class NodeLoop {
     return undefined;
   }
 
-  #take(step: PlanStep, json: Buffer | undefined): void {
+  #take(step: PlanStep, json: readonly Buffer[] | undefined): void {
     const position = this.position;
     const isNews = step.fragments.length + step.tombstones.length > 0 || !position || !isSamePosition(step, position);
     if (!isNews) return;
@@ -451,15 +451,14 @@ export class NodeLoop {
     if (work.facts || !this.#facts) await this.#readFacts(work);
     if (this.#hold) return this.#onChange();
     if (work.foreign) await this.#takeOver(work, work.foreign);
-    const touched = [[...work.keys]];
-    for (const id of work.fragments) {
-      const keys = this.#resolve(id, work);
-      if (keys) touched.push(this.#worthALook(keys));
-    }
-    for (const id of work.health) {
-      const keys = work.fragments.has(id) ? undefined : this.#resolve(id, work);
-      if (keys) touched.push(keys.filter((key) => key.startsWith("ipvs") || key === templateSetting));
-    }
+    const touched = new Set<string>();
+    for (const id of work.health) if (!work.fragments.has(id)) this.#resolve(id, work, touched);
+    touched.forEach((key) => {
+      if (!key.startsWith("ipvs") && key !== templateSetting) touched.delete(key);
+    });
+    for (const id of work.fragments) this.#resolve(id, work, touched);
+    this.#leaveToSweep(touched);
+    work.keys.forEach((key) => touched.add(key));
     const reportOn = [...work.fragments].filter((id) => this.#desired.fragment(id));
 
     const began = performance.now();
@@ -471,7 +470,7 @@ export class NodeLoop {
       ledger: this.#ledger,
       desired: this.#desired,
       outcomes: this.#outcomes,
-      keys: work.everything ? this.#everyKey() : touched.flat(),
+      keys: work.everything ? this.#everyKey() : touched,
       fragments: reportOn,
       onDiff: () => {
         foundAt = Date.now();
@@ -515,19 +514,18 @@ export class NodeLoop {
   }
 
   /** Reading rules starts a program, and a plan that changes mostly leaves them: those that stand are left to the sweep. */
-  #worthALook(keys: string[]): string[] {
-    if (!keys.some(isRule)) return keys;
-    return keys.filter((key) => {
+  #leaveToSweep(keys: Set<string>): void {
+    keys.forEach((key) => {
       const wanted = isRule(key) ? this.#desired.get(key) : undefined;
-      return !wanted || this.#outcomes.verified.get(key) !== wanted;
+      if (wanted && this.#outcomes.verified.get(key) === wanted) keys.delete(key);
     });
   }
 
   /**
    * Everything, except that nothing is removed while a fragment is not understood and was not in this run: what is there may be its.
    */
-  #everyKey(): readonly string[] | "all" {
-    for (const id of this.#blocked.keys()) if (!this.#desired.fragment(id)) return [...this.#desired.keys()];
+  #everyKey(): ReadonlySet<string> | "all" {
+    for (const id of this.#blocked.keys()) if (!this.#desired.fragment(id)) return new Set(this.#desired.keys());
     return "all";
   }
 
@@ -567,8 +565,8 @@ export class NodeLoop {
     return isShared ? open : fragment;
   }
 
-  /** Brings `desired` in line with a fragment of the plan, and answers the keys that concerns. */
-  #resolve(id: string, work: Work): string[] | undefined {
+  /** Brings `desired` in line with a fragment of the plan, and adds the keys that concerns to `touched`. */
+  #resolve(id: string, work: Work, touched: Set<string>): void {
     const raw = this.#cache?.fragments.get(id);
     // What this run never understood is known to the journal only.
     const wasUnknown = this.#blocked.has(id) && !this.#desired.fragment(id);
@@ -581,11 +579,12 @@ export class NodeLoop {
       this.#slowStarts?.remove(id);
       work.everything ||= wasUnknown;
       if (this.#states.delete(id)) this.#changed.add(id);
-      return this.#desired.remove(id);
+      this.#desired.remove(id, touched);
+      return;
     }
     const known = this.#parsed.get(id);
     const fragment = known?.hash === raw.hash && known.generation === raw.generation ? known : this.#parse(raw);
-    if (!fragment) return undefined;
+    if (!fragment) return;
     try {
       const drained =
         fragment.kind === "director.service" ? (this.#drains?.put(fragment) ?? fragment) : this.#openIfShared(fragment);
@@ -595,16 +594,15 @@ export class NodeLoop {
       const refusal = policyRefusal(this.#policy!, fragment.vip, resources);
       if (refusal) {
         this.#block(raw, "failed", "policy.refused", refusal);
-        return undefined;
+        return;
       }
       this.#parsed.set(id, fragment);
       this.#blocked.delete(id);
       work.everything ||= wasUnknown;
-      return this.#desired.replace(id, fragment.hash, resources);
+      this.#desired.replace(id, fragment.hash, resources, touched);
     } catch (error) {
       if (!(error instanceof ResolveError)) throw error;
       this.#block(raw, "failed", error.reason, error.message);
-      return undefined;
     }
   }
 

@@ -26,10 +26,10 @@ async function rehearseOnce(): Promise<number> {
   const verdict = judgePlan(plan, context);
   if (verdict.verdict !== "accept") return 0;
   const desired = new Desired();
-  const keys: string[] = [];
+  const keys = new Set<string>();
   for (const raw of verdict.step.fragments) {
     const { data: fragment } = parseFragment(raw);
-    if (fragment) keys.push(...desired.replace(raw.id, raw.hash, resolveFragment(fragment, facts)));
+    if (fragment) desired.replace(raw.id, raw.hash, resolveFragment(fragment, facts), keys);
   }
   const { steps } = await runPass({
     kernel: createRehearsalKernel() as Kernel,

@@ -318,7 +318,7 @@ export class NetlinkSocket {
 
 function stamp(bytes: Buffer, at: number, sequence: number, flags: number): void {
   bytes.writeUInt32LE(sequence, at + 8);
-  bytes.writeUInt16LE(bytes.readUInt16LE(at + 6) | flags, at + 6);
+  if (flags !== 0) bytes.writeUInt16LE(bytes.readUInt16LE(at + 6) | flags, at + 6);
 }
 
 const closedError = (what: string): NetlinkError => new NetlinkError(ECANCELED, what, "the netlink socket is closed");

@@ -36,13 +36,16 @@ export class Desired {
   readonly #fragments = new Map<string, DesiredFragment>();
   readonly #entries = new Map<string, Entry>();
 
-  /** Puts a fragment in the place of what it was, and answers the keys that it had or has. Its resources must have distinct keys; of equal ones the first counts. */
-  replace(id: string, hash: string, resources: readonly Resource[]): string[] {
+  /**
+   * Puts a fragment in the place of what it was, adds the keys that it had or has to `touched`, and answers that. Its resources must have
+   * distinct keys; of equal ones the first counts.
+   */
+  replace(id: string, hash: string, resources: readonly Resource[], touched = new Set<string>()): Set<string> {
     const before = this.#fragments.get(id);
-    if (!before) return this.#add(id, hash, resources);
+    if (!before) return this.#add(id, hash, resources, touched);
     const next = new Map<string, Resource>();
     for (const resource of resources) if (!next.has(resource.key)) next.set(resource.key, resource);
-    const touched = new Set(next.keys());
+    for (const key of next.keys()) touched.add(key);
     for (const old of before.resources) {
       touched.add(old.key);
       const now = next.get(old.key);
@@ -50,26 +53,26 @@ export class Desired {
     }
     for (const resource of next.values()) this.#own(id, resource);
     this.#fragments.set(id, { hash, resources: next.size === resources.length ? resources : [...next.values()] });
-    return [...touched];
+    return touched;
   }
 
   /** A fragment that was not there has nothing to compare with. */
-  #add(id: string, hash: string, resources: readonly Resource[]): string[] {
+  #add(id: string, hash: string, resources: readonly Resource[], touched: Set<string>): Set<string> {
     const distinct = resources.filter((resource) => this.#own(id, resource));
+    distinct.forEach(({ key }) => touched.add(key));
     this.#fragments.set(id, { hash, resources: distinct });
-    return distinct.map(({ key }) => key);
+    return touched;
   }
 
-  /** Takes a fragment away and answers the keys that it had. An id that is not there is no error. */
-  remove(id: string): string[] {
+  /** Takes a fragment away, adds the keys that it had to `touched`, and answers that. An id that is not there is no error. */
+  remove(id: string, touched = new Set<string>()): Set<string> {
     const before = this.#fragments.get(id);
-    const touched = new Set<string>();
     for (const { key } of before?.resources ?? []) {
       touched.add(key);
       this.#disown(id, key);
     }
     this.#fragments.delete(id);
-    return [...touched];
+    return touched;
   }
 
   get(key: string): Resource | undefined {

@@ -14,7 +14,7 @@ export interface PassInput {
   desired: Desired;
   outcomes: Outcomes;
   /** The keys to look at (what `Desired.replace` and `remove` answered), or every key that is wanted or ours. */
-  keys: readonly string[] | "all";
+  keys: ReadonlySet<string> | "all";
   /** Fragments to report on whether or not anything about them changed: those of this delta. */
   fragments?: Iterable<string>;
   /** Called when it is known what differs, before anything is changed. */
@@ -76,23 +76,24 @@ export async function runPass(input: PassInput): Promise<PassResult> {
 }
 
 interface Look {
-  keys: Set<string>;
+  keys: ReadonlySet<string>;
   observed: Map<string, Resource>;
   foreign: Resource[];
 }
 
 /** A destination is never looked at without its service, which may be somebody else's. */
-async function lookAt({ kernel, desired }: PassInput, wanted: readonly string[]): Promise<Look> {
-  const keys = new Set(wanted);
+async function lookAt({ kernel, desired }: PassInput, wanted: ReadonlySet<string>): Promise<Look> {
+  const services = new Set<string>(); // those that are looked at for their destinations alone
   let service = ""; // destinations of one service follow one another
   wanted.forEach((key) => {
     if (!key.startsWith("ipvsDestination ")) return;
     const want = desired.get(key);
     const own = want?.kind === "ipvsDestination" ? want.service : serviceKeyOf(key);
     if (own === service) return;
-    keys.add(own);
+    if (!wanted.has(own)) services.add(own);
     service = own;
   });
+  const keys = services.size > 0 ? new Set([...wanted, ...services]) : wanted;
   return { keys, observed: keys.size === 0 ? new Map() : await kernel.observe([...keys]), foreign: [] };
 }
 

@@ -29,13 +29,15 @@ export class Node {
 
   /** Sets fragments, then makes one pass over their keys. `null` takes a fragment away. */
   put(fragments: Record<string, readonly Resource[] | null>): Promise<PassResult> {
-    const keys = Object.entries(fragments).flatMap(([id, resources]) =>
-      resources ? this.desired.replace(id, `hash-of-${id}`, resources) : this.desired.remove(id),
-    );
+    const keys = new Set<string>();
+    for (const [id, resources] of Object.entries(fragments)) {
+      if (resources) this.desired.replace(id, `hash-of-${id}`, resources, keys);
+      else this.desired.remove(id, keys);
+    }
     return this.pass(keys, Object.keys(fragments));
   }
 
-  pass(keys: readonly string[] | "all" = "all", fragments: readonly string[] = []): Promise<PassResult> {
+  pass(keys: ReadonlySet<string> | "all" = "all", fragments: readonly string[] = []): Promise<PassResult> {
     const { kernel, desired, outcomes, ledger } = this;
     const journal = { append: (entries: readonly JournalEntry[]) => void this.entries.push(...entries) };
     return runPass({ kernel, desired, outcomes, ledger, journal, keys, fragments });

@@ -45,10 +45,10 @@ export class LineLog {
     if (entries.length > 0) this.#append(Buffer.from(linesOf(entries)));
   }
 
-  /** Appends an entry that is JSON already, on one line; its bytes are not copied. */
-  appendJson(json: Buffer): void {
-    if (json.includes(newline)) throw new Error("an entry is one line");
-    this.#append(json, newline);
+  /** Appends an entry that is JSON already, on one line and in any number of pieces; its bytes are not copied. */
+  appendJson(json: readonly Buffer[]): void {
+    if (json.some((piece) => piece.includes(newline))) throw new Error("an entry is one line");
+    this.#append(...json, newline);
   }
 
   #append(...parts: Buffer[]): void {

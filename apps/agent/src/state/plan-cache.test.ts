@@ -34,12 +34,13 @@ test("a node without a plan has no position and no fragments", () => {
 test("a step is kept as the bytes it came in, whatever else they say", () => {
   const cache = PlanCache.open(directory);
   const sent = { protocol: 1, since: null, ...step(1, [fragment("a", "1", 1)]), observeOnly: false };
-  cache.accept(step(1, [fragment("a", "1", 1)]), Buffer.from(JSON.stringify(sent)));
+  const json = Buffer.from(JSON.stringify(sent));
+  cache.accept(step(1, [fragment("a", "1", 1)]), [json.subarray(0, 50), json.subarray(50)]);
   cache.accept(step(2, [fragment("b", "2", 2)]));
   expect(ids()).toEqual(["a", "b"]);
   expect(readPlanCache(directory).position).toEqual({ fleetId: "fleet_1", epoch: 1, generation: 2, nodeId: "node_1" });
   expect(readFileSync(join(directory, "plan.log"), "utf8").split("\n")[0]).toBe(JSON.stringify(sent));
-  expect(() => cache.accept(step(3, []), Buffer.from(JSON.stringify(sent, null, 2)))).toThrow("one line");
+  expect(() => cache.accept(step(3, []), [Buffer.from(JSON.stringify(sent, null, 2))])).toThrow("one line");
 });
 
 test("accepted steps are there after a restart, compacted or not", () => {

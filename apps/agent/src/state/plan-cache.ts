@@ -59,7 +59,7 @@ export class PlanCache {
   }
 
   /** On the disk when it returns. `json`: bytes that say this step, on one line, so that a large one is not spelled out again. */
-  accept(step: PlanStep, json?: Buffer): void {
+  accept(step: PlanStep, json?: readonly Buffer[]): void {
     if (json === undefined) this.#log.append([step]);
     else this.#log.appendJson(json);
     this.#position = positionOf(step);
