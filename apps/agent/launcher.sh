@@ -11,4 +11,8 @@ else
   echo "trigon-agent: no Node runtime in $home/node and none on the PATH" >&2
   exit 127
 fi
-exec "$node" "$home/lib/start.cjs" "$@"
+# A heap that may grow a little before it is first collected: a first plan is taken in without (decisions/001-rehearsal.md). A Node that does
+# not know the option says so at once, and does without.
+options=--initial-old-space-size=64
+"$node" $options --version >/dev/null 2>&1 || options=
+exec "$node" $options "$home/lib/start.cjs" "$@"

@@ -15,7 +15,7 @@ const many = { services: 1000, destinations: 10 };
 const few = { services: 10, destinations: 10 };
 const lastVip = (rules: typeof many) => vipOf(rules.services - 1);
 const here = dirname(fileURLToPath(import.meta.url));
-const agent = join(here, "../../apps/agent/dist/trigon/lib/start.cjs");
+const agent = join(here, "../../apps/agent/dist/trigon/bin/trigon-agent");
 
 interface Run {
   ms: number;

@@ -20,7 +20,7 @@ const sizes = { few: { services: 20, destinations: 10 }, many: { services: 200, 
 >;
 type Size = keyof typeof sizes;
 const here = dirname(fileURLToPath(import.meta.url));
-const agent = join(here, "../../apps/agent/dist/trigon/lib/start.cjs");
+const agent = join(here, "../../apps/agent/dist/trigon/bin/trigon-agent");
 
 interface Run {
   cpuPercent: number;

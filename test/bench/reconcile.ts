@@ -14,7 +14,7 @@ const changes = 3;
 const rules: Rules = { services: 2277, destinations: 16, larger: 773 };
 const last = rules.services - 1;
 const here = dirname(fileURLToPath(import.meta.url));
-const agent = join(here, "../../apps/agent/dist/trigon/lib/start.cjs");
+const agent = join(here, "../../apps/agent/dist/trigon/bin/trigon-agent");
 
 interface Run {
   startMs: number;

@@ -43,7 +43,7 @@ class Agent:
         self.state = tempfile.mkdtemp()
         environment = dict(os.environ, TRIGON_STATE=self.state, TRIGON_POLICY=os.path.join(self.state, "policy.yaml"))
         log = open(os.path.join(self.state, "log"), "w")
-        self.process = subprocess.Popen(["node", program, "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
+        self.process = subprocess.Popen([program, "run"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment)
         self.control = os.path.join(self.state, "agent.sock")
         deadline = time.monotonic() + 30
         while not os.path.exists(self.control):

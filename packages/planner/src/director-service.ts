@@ -31,7 +31,8 @@ const honouring: Resource = { ...quiescent, value: "0" };
 
 /** A director's side of one virtual service, without its VIP. Pure: same fragment, facts and health, same resources. */
 export function directorService(planned: DirectorServiceFragment, facts: Facts, health?: ServiceHealth): Resource[] {
-  const fragment = { ...planned, destinations: possibleDestinations(planned) };
+  const possible = possibleDestinations(planned);
+  const fragment = possible === planned.destinations ? planned : { ...planned, destinations: possible };
   const service = ipvsService(fragment);
   const serving = servingDestinations(planned, health);
   const keyStart = resourceKey.ipvsDestinationsOf(service.key);
@@ -80,7 +81,8 @@ function ipvsDestination(
   const { rip, port: number, forwarding, weight, upperThreshold, lowerThreshold } = destination;
   return {
     kind: "ipvsDestination",
-    key: `${keyStart}${rip} ${number}`,
+    // In one piece: a plan has tens of thousands, and each is looked at again and again.
+    key: [keyStart, rip, " ", number].join(""),
     service,
     address: rip,
     port: number,
