@@ -1,5 +1,5 @@
 import { fetchAnswers, startLoad, until } from "@trigon/lab";
-import { HealthCheck, HealthSpec } from "@trigon/model";
+import { HealthCheck, type HealthReport, HealthSpec } from "@trigon/model";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { applyPlan, fragmentsOf, installAgent, ipvsTable, startAgent } from "./agent.ts";
 import { useLab } from "./use-lab.ts";
@@ -225,28 +225,65 @@ describe("health checks on a director", { timeout: 240_000 }, () => {
     expect(await sorry()).toEqual([]);
   });
 
-  test("a wrong certificate takes its server out", async () => {
-    const make = (host: string) => `cd /run && openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
-      -subj /CN=${host} -addext subjectAltName=DNS:${host} -keyout ${host}.key -out ${host}.pem 2>/dev/null`;
-    await lab.host("rs1").sh(`${make("shop.example")}; ${make("other.example")}`, { timeoutMs: 60_000 });
-    const files = ["shop.example.key", "shop.example.pem", "other.example.key", "other.example.pem"];
-    const contents = await Promise.all(files.map((file) => lab.host("rs1").readFile(`/run/${file}`)));
-    for (const name of names) {
-      await Promise.all(files.map((file, at) => lab.host(name).writeFile(`/run/${file}`, contents[at]!)));
-      const own = name === "rs2" ? "other.example" : "shop.example";
-      const server = ["openssl", "s_server", "-quiet", "-accept", "8443", "-cert", `/run/${own}.pem`, "-key", `/run/${own}.key`];
-      await lab.host(name).detach(server, { log: "/run/s_server.log" });
+  test.each([
+    ["untrusted", "rs1", 8443],
+    ["misnamed", "rs2", 8444],
+    ["expired", "rs3", 8445],
+  ] as const)("a certificate that is %s: out where it is verified, and not where it is not", async (fault, name, port) => {
+    const certificates = await madeCertificates();
+    for (const host of names) {
+      const own = host === name ? fault : "good";
+      for (const file of [`${own}.key`, `${own}.pem`]) await lab.host(host).writeFile(`/run/${file}`, certificates.get(file)!);
+      const server = ["openssl", "s_server", "-www", "-quiet", "-accept", `${port}`];
+      await lab
+        .host(host)
+        .detach([...server, "-cert", `/run/${own}.pem`, "-key", `/run/${own}.key`], { log: `/run/${port}.log` });
     }
-    const ca = contents[1]!.toString();
-    const check = { kind: "tls", port: 8443, sni: "shop.example", ca, timeoutMs: 450 };
+    const ca = `${certificates.get("ca.pem")}`;
+    const check = { kind: "https", port, sni: "shop.example", ca, intervalMs: 600, fastIntervalMs: 600, timeoutMs: 550 };
+    await checkAs({ ...check, verify: true });
+    await becomes(without(name), 60_000);
+    const found = (await health())?.services[0]?.realServers.find(({ realServerId }) => realServerId === `rs_${name}`);
+    const messages = { untrusted: /not trusted/, misnamed: /not for shop\.example/, expired: /has expired/ };
+    expect(found).toMatchObject({
+      verdict: "down",
+      isOut: true,
+      reason: "certificate",
+      message: expect.stringMatching(messages[fault]),
+    });
+    await checkAs({ ...check, kind: "tls", verify: true });
+    await becomes(without(name), 60_000);
     await checkAs({ ...check, verify: false });
     await becomes(allServe, 60_000);
-    await checkAs({ ...check, verify: true, intervalMs: 600, fastIntervalMs: 600 });
-    await becomes(without("rs2"), 60_000);
   });
 
+  let certificates: Map<string, Buffer> | undefined;
+  /** Certificates of one authority by file name: a good one for shop.example, and one for each way to be wrong. */
+  async function madeCertificates(): Promise<Map<string, Buffer>> {
+    if (certificates) return certificates;
+    await lab.host("rs1").sh(
+      `mkdir /run/certificates && cd /run/certificates
+      printf '%s\\n' '[ca]' 'default_ca=own' '[own]' 'database=index.txt' 'new_certs_dir=.' 'rand_serial=yes' 'default_md=sha256' \
+        'unique_subject=no' 'policy=any' 'copy_extensions=copy' '[any]' 'commonName=supplied' > ca.cnf
+      : > index.txt
+      make() { openssl req -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes "$@"; }
+      for_host() { host=$1; shift; make -subj /CN=$host -addext subjectAltName=DNS:$host "$@"; }
+      sign() { openssl ca -batch -notext -config ca.cnf -cert ca.pem -keyfile ca.key -in $1.csr -out $1.pem -startdate $2 -enddate $3; }
+      make -x509 -days 9 -subj /CN=authority -keyout ca.key -out ca.pem
+      for_host shop.example -x509 -days 9 -keyout untrusted.key -out untrusted.pem
+      for_host shop.example -keyout good.key -out good.csr; sign good 20200101000000Z 20990101000000Z
+      for_host other.example -keyout misnamed.key -out misnamed.csr; sign misnamed 20200101000000Z 20990101000000Z
+      for_host shop.example -keyout expired.key -out expired.csr; sign expired 20200101000000Z 20200201000000Z`,
+      { timeoutMs: 60_000 },
+    );
+    const files = ["ca.pem", ...["good", "untrusted", "misnamed", "expired"].flatMap((one) => [`${one}.key`, `${one}.pem`])];
+    const read = files.map(async (file) => [file, await lab.host("rs1").readFile(`/run/certificates/${file}`)] as const);
+    certificates = new Map(await Promise.all(read));
+    return certificates;
+  }
+
   /** What the agent itself says. */
-  async function health(): Promise<{ services: { mode: string }[] } | undefined> {
+  async function health(): Promise<{ services: HealthReport[] } | undefined> {
     const answer = await dir1().sh("curl -s -X POST --unix-socket /var/lib/trigon/agent.sock http://agent/status", {
       allowFailure: true,
     });

@@ -35,6 +35,8 @@ test("a good service has no error", () => {
   expect(errorsOf({})).toEqual([]);
 });
 
+const pem = (label: string) => `-----BEGIN ${label}-----\nMIIB\n-----END ${label}-----\n`;
+const tlsCheck = (ca: string) => ({ kind: "tls", verify: true, ca }) as const;
 const rip = (...realServers: VirtualServiceInput["realServers"] & {}) => ({ realServers });
 test.each<[string, Partial<VirtualServiceInput>, string[]]>([
   ["a name of another service", { name: "shop" }, ["/name name.taken"]],
@@ -84,6 +86,9 @@ test.each<[string, Partial<VirtualServiceInput>, string[]]>([
     { persistence: { timeoutSeconds: 60, granularity: 33 } },
     ["/persistence/granularity persistence.granularity"],
   ],
+  ["an authority that is no PEM", { health: { check: tlsCheck("shop.example") } }, ["/health/check/ca health.ca"]],
+  ["an authority that is a key", { health: { check: tlsCheck(pem("PRIVATE KEY")) } }, ["/health/check/ca health.ca"]],
+  ["two authorities and a note", { health: { check: tlsCheck(`ours:\n${pem("CERTIFICATE")}${pem("CERTIFICATE")}`) } }, []],
 ])("%s", (_name, change, expected) => {
   expect(errorsOf(change)).toEqual(expected);
 });

@@ -120,6 +120,10 @@ function checkScheduling(input: Spec): FieldError[] {
   return errors;
 }
 
+/** One certificate or more, with whatever text between them. */
+const pemCertificates =
+  /^(?:(?!-----)[\s\S])*(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----(?:(?!-----)[\s\S])*)+$/;
+
 function checkHealth({ health, vip, realServers, port }: Spec): FieldError[] {
   const errors: FieldError[] = [];
   const { check, quorum, sorryServer } = health;
@@ -141,6 +145,8 @@ function checkHealth({ health, vip, realServers, port }: Spec): FieldError[] {
       if (check[field] !== null && !/^([0-9a-f]{2})+$/i.test(check[field]))
         wrong(`check/${field}`, "health.hex", "Hexadecimal digits in pairs are wanted here.");
   }
+  if ((check?.kind === "tls" || check?.kind === "https") && check.ca !== null && !pemCertificates.test(check.ca))
+    wrong("check/ca", "health.ca", "PEM is wanted here: from -----BEGIN CERTIFICATE----- to -----END CERTIFICATE-----.");
   if (quorum.up < quorum.down)
     wrong("quorum/up", "health.quorum", "It takes at least as many to be enough again as to stay enough.", { down: quorum.down });
   if (sorryServer) {

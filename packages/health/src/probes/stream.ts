@@ -34,9 +34,7 @@ export function openTls({ rip, port }: Target, check: TlsCheck, { onReady, onFai
   });
   socket.once("secureConnect", () => {
     if (!check.verify || socket.authorized) return onReady(socket);
-    const reason = socket.authorizationError as Error | string | null;
-    const text = reason instanceof Error ? reason.message : String(reason);
-    onFail(fail("certificate", `The certificate is not valid: ${text}`));
+    onFail(fail("certificate", `The certificate is not valid: ${certificateFault(socket, check.sni ?? rip)}`));
   });
   socket.on("error", (error: NodeJS.ErrnoException) => {
     const plain = resultOf(error);
@@ -45,6 +43,24 @@ export function openTls({ rip, port }: Target, check: TlsCheck, { onReady, onFai
   });
   socket.on("close", () => onFail(fail("closed", "The connection was closed before an answer")));
   return socket;
+}
+
+/** What OpenSSL and Node call it, in words; the code stays beside them, to be looked up. */
+const certificateFaults: Record<string, string> = {
+  CERT_HAS_EXPIRED: "it has expired",
+  CERT_NOT_YET_VALID: "it is not valid yet",
+  DEPTH_ZERO_SELF_SIGNED_CERT: "it is self-signed and not trusted itself",
+  SELF_SIGNED_CERT_IN_CHAIN: "its authority is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT: "its authority is not trusted",
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: "its authority is not trusted",
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: "its authority is not trusted",
+};
+
+function certificateFault(socket: TLSSocket, name: string): string {
+  const error = socket.authorizationError as Error | string | null;
+  const code = error instanceof Error ? error.message : String(error);
+  const words = code === "ERR_TLS_CERT_ALTNAME_INVALID" ? `it is not for ${name}` : certificateFaults[code];
+  return words === undefined ? code : `${words} (${code})`;
 }
 
 /** Passes when the connection comes about. */

@@ -1,6 +1,6 @@
 "use client";
 import { HealthCheck, type HealthCheckKind, OnFailure } from "@trigon/model";
-import { Card, Disclosure, Field, Input, Select, Switch } from "@trigon/ui";
+import { Card, Disclosure, Field, Input, Select, Switch, Textarea } from "@trigon/ui";
 import { useState } from "react";
 import { Controller, type FieldPath, useFormContext, useWatch } from "react-hook-form";
 import { useTranslations } from "use-intl";
@@ -141,10 +141,28 @@ function HttpFields({ errorOf }: { errorOf: ErrorOf }) {
 
 function TlsFields({ errorOf }: { errorOf: ErrorOf }) {
   const t = useTranslations("form.health");
+  const { control, formState, getFieldState, register } = useFormContext<ServiceValues>();
+  const isVerified = useWatch({ control, name: "health.check.verify" });
   return (
     <>
       <TextField path="health.check.sni" label={t("sni")} hint={t("sniHint")} errorOf={errorOf} mono nullable />
       <Toggle path="health.check.verify" label={t("verify")} hint={t("verifyHint")} />
+      {isVerified ? (
+        <Field
+          className="sm:col-span-2"
+          label={t("ca")}
+          hint={t("caHint")}
+          error={errorOf("health.check.ca", getFieldState("health.check.ca", formState).error?.message)}
+        >
+          <Textarea
+            {...register("health.check.ca", { setValueAs: textOrNull })}
+            rows={4}
+            spellCheck={false}
+            className="font-mono"
+            placeholder="-----BEGIN CERTIFICATE-----"
+          />
+        </Field>
+      ) : null}
     </>
   );
 }
