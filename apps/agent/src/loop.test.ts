@@ -307,6 +307,31 @@ test("an address taken away is put back as soon as the kernel tells", async () =
   await eventually(() => kernel.addresses.has(key));
 });
 
+test("VIPs of a link that was down are announced again when packets pass it, and it is said since when", async () => {
+  const loop = await start();
+  loop.accept(plan({ fragments: [service("v1"), vip("10.2.0.101")] }));
+  await loop.settled();
+  kernel.announced.length = 0;
+  loop.takeEvents();
+  const tell = (name: string, isRunning: boolean) => kernel.emit({ scope: "link", keys: [], link: { name, isRunning } });
+  tell("eth1", false); // holds none
+  tell("eth0", true); // was never down
+  tell("eth0", false);
+  tell("eth0", false); // the kernel says it more than once
+  await loop.settled();
+  expect(kernel.announced).toEqual([]);
+  const downAt = Date.now();
+  tell("eth1", true);
+  tell("eth0", true);
+  tell("eth0", true);
+  await eventually(() => kernel.announced.length > 0);
+  await loop.settled();
+  expect(kernel.announced).toEqual(["eth0 10.2.0.101"]);
+  const events = loop.takeEvents();
+  expect(events.map(({ kind, key }) => `${kind} ${key}`)).toEqual(["drift.found link eth0", "drift.repaired link eth0"]);
+  for (const { at } of events) expect(Math.abs(Date.parse(at) - downAt)).toBeLessThan(1_000);
+});
+
 test("foreign services are shown and left alone", async () => {
   kernel.modules.add("ip_vs");
   const foreign = resourceKey.ipvsService("tcp", "192.0.2.99", 8080);

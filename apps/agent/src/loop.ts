@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  type AddressResource,
   type AgentEvent,
   type Facts,
   Fragment,
@@ -8,6 +9,7 @@ import {
   parseFragment,
   type RawFragment,
   type Resource,
+  resourceKey,
 } from "@trigon/model";
 import { ResolveError, resolveFragment, textOf } from "@trigon/planner";
 import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type PassResult, runPass } from "@trigon/reconciler";
@@ -106,6 +108,8 @@ interface Work {
   rules: boolean;
   /** What operators said about foreign services. */
   foreign: ForeignWishes | null;
+  /** Links that pass packets again, and since when they did not: VIPs on them are announced anew. */
+  back: Map<string, number>;
 }
 const noWork = (): Work => ({
   advance: false,
@@ -117,12 +121,14 @@ const noWork = (): Work => ({
   sweep: false,
   rules: false,
   foreign: null,
+  back: new Map(),
 });
 const isIdle = (work: Work) =>
   !work.foreign &&
   !work.advance &&
   !work.facts &&
   !work.everything &&
+  work.back.size === 0 &&
   work.fragments.size === 0 &&
   work.health.size === 0 &&
   work.keys.size === 0;
@@ -201,6 +207,8 @@ export class NodeLoop {
   #sweepCpuMs = 0;
   #sweepCostMs: number | null = null;
   #polledSysctls: string[] = [];
+  /** Links with VIPs that packets do not pass, and since when (wall clock). */
+  readonly #downSince = new Map<string, number>();
   #nextAudit = 0;
   #nextRules = 0;
 
@@ -444,6 +452,7 @@ export class NodeLoop {
     for (const key of work.keys) this.#work.keys.add(key);
     this.#work.rules ||= work.rules;
     this.#work.foreign ??= work.foreign;
+    for (const [name, since] of work.back) this.#work.back.set(name, since);
   }
 
   async #pass(work: Work): Promise<void> {
@@ -458,7 +467,9 @@ export class NodeLoop {
     });
     for (const id of work.fragments) this.#resolve(id, work, touched);
     this.#leaveToSweep(touched);
-    work.keys.forEach((key) => touched.add(key));
+    work.keys.forEach((key) => {
+      touched.add(key);
+    });
     const reportOn = [...work.fragments].filter((id) => this.#desired.fragment(id));
 
     const began = performance.now();
@@ -510,7 +521,42 @@ export class NodeLoop {
         ms: Math.round(performance.now() - began),
       });
     }
+    for (const [name, since] of work.back) this.#announceOn(name, since);
     this.#onChange();
+  }
+
+  /** Switches and routers may know those VIPs elsewhere, or no more, and the kernel announces no address of a link that comes back. */
+  #announceOn(name: string, since: number): void {
+    const vips = this.#vipsOn(name).filter(({ key }) => this.#outcomes.verified.has(key));
+    const failed =
+      ({ address }: AddressResource) =>
+      (error: unknown) =>
+        this.#log.warn(`${address} could not be announced on ${name}`, { reason: reasonOf(error) });
+    for (const vip of vips) this.#kernel.announce(name, vip.address).catch(failed(vip));
+    const seconds = ((Date.now() - since) / 1000).toFixed(1);
+    const what = `${name} was down or without carrier for ${seconds} s`;
+    this.#event("drift.repaired", resourceKey.link(name), `${what}; its VIPs were announced again (${vips.length})`, since);
+  }
+
+  /** The VIPs that a director shall hold on a link. */
+  #vipsOn(name: string): AddressResource[] {
+    return [...this.#desired.fragmentIds()]
+      .filter((id) => id.startsWith("dv:"))
+      .flatMap((id) => this.#desired.fragment(id)?.resources ?? [])
+      .filter((resource): resource is AddressResource => resource.kind === "address" && resource.interface === name);
+  }
+
+  #onLink({ name, isRunning }: { name: string; isRunning: boolean }): void {
+    const since = this.#downSince.get(name);
+    if (isRunning && since !== undefined) {
+      this.#downSince.delete(name);
+      this.#work.back.set(name, since);
+    }
+    if (isRunning || since !== undefined) return;
+    const vips = this.#vipsOn(name).length;
+    if (vips === 0) return;
+    this.#downSince.set(name, Date.now());
+    this.#event("drift.found", resourceKey.link(name), `${name} is down or without carrier, and holds VIPs (${vips})`);
   }
 
   /** Reading rules starts a program, and a plan that changes mostly leaves them: those that stand are left to the sweep. */
@@ -671,11 +717,12 @@ export class NodeLoop {
       this.#log.warn(message, { kind, at: new Date(at).toISOString(), ...(key === null ? {} : { key }) });
   }
 
-  #onKernelEvent({ scope, keys }: KernelEvent): void {
+  #onKernelEvent({ scope, keys, link }: KernelEvent): void {
     if (scope === "filter") {
       this.#onRulesChanged();
       return;
     }
+    if (link) this.#onLink(link);
     this.#work.facts = true;
     const kinds = scope === "link" ? ["link", "linkState", "address"] : scope === "address" ? ["address"] : [];
     const concerned =

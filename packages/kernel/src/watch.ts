@@ -1,5 +1,5 @@
 import { resourceKey } from "@trigon/model";
-import { type Link, type RouteChange, type RouteClient, RouteMonitor, watchNftables } from "@trigon/netlink";
+import { type Link, linkFlag, type RouteChange, type RouteClient, RouteMonitor, watchNftables } from "@trigon/netlink";
 import type { KernelEvent } from "@trigon/reconciler";
 
 /**
@@ -20,7 +20,7 @@ export function watchKernel(
   };
   monitor.on("change", (change) => {
     if (change.topic === "link") learn(change.link);
-    onEvent({ scope: change.topic, keys: keysOf(change, names) });
+    onEvent({ scope: change.topic, keys: keysOf(change, names), ...(change.topic === "link" && { link: stateOf(change) }) });
     if (change.topic === "link" && change.removed) names.delete(change.link.index);
   });
   monitor.on("lost", everything);
@@ -46,6 +46,10 @@ export function watchKernel(
       monitor.close();
     },
   };
+}
+
+function stateOf({ link: { name, flags, up }, removed }: Extract<RouteChange, { topic: "link" }>) {
+  return { name, isRunning: !removed && up && (flags & linkFlag.running) !== 0 };
 }
 
 function keysOf(change: RouteChange, names: ReadonlyMap<number, string>): string[] {

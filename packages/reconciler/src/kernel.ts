@@ -22,6 +22,8 @@ export interface KernelEvent {
   /** `filter`: packet filter rules, said by an nft back end only. */
   scope: "link" | "address" | "route" | "rule" | "filter";
   keys: readonly string[];
+  /** Of the scope `link`: whether packets pass it now, that is, it is up and has a carrier. */
+  link?: { name: string; isRunning: boolean };
 }
 
 export interface BoundAddress {
