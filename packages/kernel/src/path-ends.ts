@@ -66,6 +66,8 @@ export function listenerOf(sockets: ListeningSockets, vip: string, port: number)
 
 /** The kernel lists listening sockets before all others: the beginning of the file holds them. */
 const enoughBytes = 256 * 1024;
+/** Used again and again: listeners are looked at all the time. */
+let room: Buffer | undefined;
 
 /** TCP sockets that listen now, in this network namespace. */
 export function listeningSockets(): ListeningSockets {
@@ -101,11 +103,11 @@ function head(path: string): string {
   try {
     const file = openSync(path, "r");
     try {
-      const bytes = Buffer.alloc(enoughBytes);
+      room ??= Buffer.alloc(enoughBytes);
       let length = 0;
       for (let read = -1; read !== 0 && length < enoughBytes; length += read)
-        read = readSync(file, bytes, length, Math.min(16_384, enoughBytes - length), null);
-      return bytes.toString("latin1", 0, length);
+        read = readSync(file, room, length, Math.min(16_384, enoughBytes - length), null);
+      return room.toString("latin1", 0, length);
     } finally {
       closeSync(file);
     }
