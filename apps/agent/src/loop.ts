@@ -137,6 +137,8 @@ const isIdle = (work: Work) =>
 const templateSetting = "sysctl net/ipv4/vs/expire_quiescent_template";
 const mostEvents = 200;
 const isRule = (key: string) => key.startsWith("filterRule ");
+/** Settings are read at each tick, and modules with them: without its module nothing of a slice could be put right. */
+const isPolled = (key: string) => key.startsWith("sysctl ") || key.startsWith("module ");
 
 const foreignAddresses = (foreign: readonly Resource[]): Set<string> =>
   new Set(foreign.flatMap((resource) => (resource.kind === "ipvsService" ? resource.address : [])));
@@ -206,7 +208,7 @@ export class NodeLoop {
   #rounds = 1;
   #sweepCpuMs = 0;
   #sweepCostMs: number | null = null;
-  #polledSysctls: string[] = [];
+  #polled: string[] = [];
   /** Links with VIPs that packets do not pass, and since when (wall clock). */
   readonly #downSince = new Map<string, number>();
   #nextAudit = 0;
@@ -747,7 +749,7 @@ export class NodeLoop {
     for (const key of this.#desired.keys()) if (isRule(key)) this.#work.keys.add(key);
   }
 
-  /** The slow beat: retries that are due, one slice of the sweep, interface settings (the kernel announces none of arp_*), housekeeping. */
+  /** The slow beat: retries that are due, one slice of the sweep, settings (the kernel announces none of arp_*) and modules, housekeeping. */
   #tick(): void {
     if (this.#hold || this.#stop.signal.aborted) return;
     const now = performance.now();
@@ -765,7 +767,7 @@ export class NodeLoop {
         this.#nextSlice += this.#sliceMs;
         for (const key of this.#slices.pop() ?? []) this.#work.keys.add(key);
       }
-      for (const key of this.#polledSysctls) this.#work.keys.add(key);
+      for (const key of this.#polled) this.#work.keys.add(key);
       // An nft back end says when rules change; of a legacy one they must be read.
       if (now >= this.#nextRules && this.#facts?.iptables === "legacy") {
         this.#addRules();
@@ -782,8 +784,8 @@ export class NodeLoop {
     if (this.#sweepCpuMs > 0) this.#sweepCostMs = ((this.#sweepCostMs ?? this.#sweepCpuMs) + this.#sweepCpuMs) / 2;
     this.#sweepCpuMs = 0;
     const keys = [...this.#desired.keys()];
-    this.#polledSysctls = keys.filter((key) => key.startsWith("sysctl "));
-    const rest = keys.filter((key) => !key.startsWith("sysctl ") && !isRule(key));
+    this.#polled = keys.filter(isPolled);
+    const rest = keys.filter((key) => !isPolled(key) && !isRule(key));
     this.#rounds = sweepRounds(rest.length, this.#sweepCostMs ?? guessedCostMs(rest.length), this.#times);
     this.#slices = slicesOf(rest, sliceCount(rest.length, this.#rounds, this.#times));
     this.#sliceMs = (this.#rounds / Math.max(1, this.#slices.length)) * this.#times.sweepTickMs;
