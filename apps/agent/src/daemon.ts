@@ -50,7 +50,9 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   loop.start();
   // First what is cached. A kernel in trouble must not keep commands waiting for ever.
   await Promise.race([loop.settled(), aborted(signal), sleep(firstPassMs, undefined, { ref: false })]);
-  if (loop.fragments.size < enoughFragments) await rehearse();
+  const identity = openIdentity(paths, log);
+  // A real server's plans are small.
+  if (loop.fragments.size < enoughFragments && identity?.enrollment.role !== "realServer") await rehearse();
 
   const doctor = new Doctor({
     subject: () => ({
@@ -77,7 +79,6 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   const proofs = new PathProofs({ loop, log, signal });
   void proofs.run();
 
-  const identity = openIdentity(paths, log);
   let link: ControllerLink | undefined;
   const control = await serveControl(paths.socket, {
     status: async () => statusOf({ loop, health, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),

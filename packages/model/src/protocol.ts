@@ -4,7 +4,7 @@ import { DrainMode, HealthVerdict } from "./effective-weight.ts";
 import { Facts } from "./facts.ts";
 import { HealthMode } from "./health.ts";
 import { ArrivalReport, PathReport } from "./path.ts";
-import { Protocol } from "./vocabulary.ts";
+import { NodeRole, Protocol } from "./vocabulary.ts";
 
 /** The agent protocol's version. The controller speaks this one and the one before. */
 export const agentProtocol = 1;
@@ -217,6 +217,8 @@ export const EnrollAnswer = z.object({
   fleetId: z.string(),
   nodeId: z.string(),
   name: z.string(),
+  /** A controller of an earlier version does not say. */
+  role: NodeRole.optional(),
   certificate: z.string(),
   ca: z.string(),
   agentUrl: z.string(),

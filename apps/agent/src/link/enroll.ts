@@ -29,8 +29,9 @@ export async function enroll(options: EnrollOptions): Promise<{ identity: Identi
   try {
     const body = { protocol: agentProtocol, token, csr: csrPem, agentVersion, facts };
     const answer = EnrollAnswer.parse(await client.json(new URL(paths.enroll, url).href, { body, timeoutMs: 30_000 }));
-    const { certificate, fleetId, nodeId, name, agentUrl, consoleUrl } = answer;
-    const identity = { key: keyPem, certificate, ca: answer.ca, enrollment: { fleetId, nodeId, name, agentUrl, consoleUrl } };
+    const { certificate, fleetId, nodeId, name, role, agentUrl, consoleUrl } = answer;
+    const enrollment = { fleetId, nodeId, name, role, agentUrl, consoleUrl };
+    const identity = { key: keyPem, certificate, ca: answer.ca, enrollment };
     storeIdentity(stateDirectory, identity);
     return { identity, fresh: true };
   } finally {

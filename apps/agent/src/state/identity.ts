@@ -1,6 +1,7 @@
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { NodeRole } from "@trigon/model";
 import { z } from "zod";
 import { writeAtomically } from "./files.ts";
 
@@ -9,6 +10,8 @@ export const Enrollment = z.object({
   fleetId: z.string(),
   nodeId: z.string(),
   name: z.string(),
+  /** Unknown where an earlier version enrolled. */
+  role: NodeRole.optional(),
   agentUrl: z.url(),
   consoleUrl: z.string(),
 });

@@ -248,6 +248,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
         fleetId: store.state.current.id,
         nodeId,
         name: name ?? request.facts.hostname,
+        role,
         certificate: signed.certificate,
         ca: certificates.ca,
         agentUrl,
