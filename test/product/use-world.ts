@@ -52,7 +52,7 @@ export async function allSettled(api: RestClient): Promise<void> {
     waitingFor = data
       .filter(
         ({ isConnected, generation, sync }) =>
-          isConnected && (generation.applied !== generation.wanted || sync.state !== "inSync"),
+          isConnected && ((generation.applied ?? 0) < generation.wanted || sync.state !== "inSync"),
       )
       .map(({ name, generation, sync }) => ({ name, generation, sync }));
     return (waitingFor as []).length === 0;

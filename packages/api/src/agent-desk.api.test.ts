@@ -66,6 +66,19 @@ test("a node that goes on at another replica, with differences only, loses nothi
   await other.close();
 });
 
+test("a node with something left to remove is not in sync before it has", async () => {
+  const last = await fleet.caller.virtualService.create({
+    spec: { name: "last", vip: "192.0.2.105", port: 80, forwarding: "nat", realServers: [{ rip: "192.0.2.11" }] },
+  });
+  await director.turn();
+  const state = async () => (await fleet.caller.node.get({ id: director.nodeId })).sync.state;
+  expect(await state()).toBe("inSync");
+  await fleet.caller.virtualService.delete({ id: last.id, revision: last.revision });
+  expect(await state()).toBe("applying");
+  await director.turn();
+  expect(await state()).toBe("inSync");
+});
+
 test("new facts plan again what they change, and nothing else", async () => {
   const other = await fleet.caller.virtualService.create({
     spec: { name: "plain", vip: "192.0.2.101", port: 81, forwarding: "nat", realServers: [{ rip: "192.0.2.77" }] },

@@ -153,6 +153,10 @@ export function nodeView(sources: ViewSources, node: StoredNode): NodeView {
   const idle = isConnected
     ? { state: "inSync" as const, reason: "node.idle", message: "It has nothing to hold." }
     : { state: "unknown" as const, reason: "node.disconnected", message: `${node.name} is not connected.` };
+  const sync = parts.length === 0 ? idle : summarise(parts);
+  // Nothing of what it should hold says so when something else is still to go.
+  const removing = { state: "applying" as const, reason: "node.applying", message: `${node.name} is applying the change.` };
+  const wanted = plans.wanted(node.id);
   return {
     id: node.id,
     revision: node.revision,
@@ -174,7 +178,7 @@ export function nodeView(sources: ViewSources, node: StoredNode): NodeView {
           .filter((address) => !address.startsWith("fe80:")) ?? [],
       ),
     ],
-    generation: { wanted: plans.wanted(node.id), applied: report?.generation ?? null },
-    sync: parts.length === 0 ? idle : summarise(parts),
+    generation: { wanted, applied: report?.generation ?? null },
+    sync: sync.state === "inSync" && (report?.generation ?? 0) < wanted ? removing : sync,
   };
 }

@@ -203,6 +203,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
 
     async enroll(request, address) {
       const row = await usable(request.token, address);
+      const role = row.role as NodeRole;
       const nodeId = newId("node");
       const signed = await certificates.signNode(request.csr, nodeId);
       const name = await store.write(deskCall, async (draft) => {
@@ -216,7 +217,6 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
           data: { nextNodeIndex: { increment: 1 } },
           select: { nextNodeIndex: true },
         });
-        const role = row.role as NodeRole;
         const unique = uniqueName(draft.state, row.name ?? request.facts.hostname);
         const groupId = role === "director" ? groupIdOf(draft.state, row.directorGroupId) : null;
         draft.putNode({
