@@ -5,6 +5,7 @@ import { createKernel } from "@trigon/kernel";
 import { type Kernel, Ledger } from "@trigon/reconciler";
 import { Drains } from "./drain/drains.ts";
 import { HealthChecks } from "./health/checks.ts";
+import { VipChecks } from "./health/vip-checks.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { type LoopTimes, NodeLoop } from "./loop.ts";
 import type { AgentPaths } from "./paths.ts";
@@ -47,13 +48,14 @@ export async function openNode(options: {
   const owned = new Ledger(bootId, entries);
   ledger = owned;
   const identity = readIdentity(paths.state)?.enrollment ?? null;
+  const vipChecks = new VipChecks({ facts: () => loop.facts });
   const health = new HealthChecks({
     path: paths.health,
     log,
     onEffect: (ids) => loop.healthChanged(ids),
     onNews: onChange,
     onEvent: (key, message) => loop.healthEvent(key, message),
-    ...(options.probe ? { probe: options.probe } : {}),
+    probe: options.probe ?? vipChecks.probe,
   });
   const drains = new Drains({
     counters: (services) => kernel.counters(services),
@@ -89,6 +91,7 @@ export async function openNode(options: {
     drains,
     async close() {
       health.close();
+      await vipChecks.close();
       slowStarts.close();
       await drains.close();
       await loop.stop();

@@ -173,16 +173,19 @@ export class HealthEngine {
     this.#agenda.stop();
   }
 
-  #join(id: string, { rip, port: own }: Target, check: ActiveCheck, text: string): string {
-    const target = { rip, port: check.port ?? own };
-    const key = `${rip} ${target.port} ${text}`;
+  #join(id: string, { rip, port: own, through }: Target, check: ActiveCheck, text: string): string {
+    const target: Target = { rip, port: check.port ?? own, ...(through && { through }) };
+    const way = through
+      ? `${rip} ${target.port} ${through.vip} ${through.forwarding} ${through.encapsulation}`
+      : `${rip} ${target.port}`;
+    const key = `${way} ${text}`;
     const known = this.#endpoints.get(key);
     if (known) {
       known.services.add(id);
       return key;
     }
     const { clock, random } = this.#options;
-    const identity = `${check.kind} ${rip} ${target.port}`;
+    const identity = `${check.kind} ${way}`;
     const state = this.#known(identity) ?? newEndpoint(clock.wall());
     const endpoint: Endpoint = { key, identity, target, check, state, services: new Set([id]) };
     this.#endpoints.set(key, endpoint);

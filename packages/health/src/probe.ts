@@ -1,9 +1,20 @@
-import type { ActiveCheck } from "@trigon/model";
+import type { ActiveCheck, Encapsulation, Forwarding } from "@trigon/model";
 
 /** Where a probe goes. */
 export interface Target {
   rip: string;
   port: number;
+  /** Left out: at its own address. Else at the VIP, through this real server alone. */
+  through?: Through;
+}
+
+/** The way to a VIP through one real server. */
+export interface Through {
+  vip: string;
+  forwarding: Forwarding;
+  encapsulation: Encapsulation;
+  /** Where the connection goes from, so that the kernel sends it that way; set for each probe. */
+  from?: { address: string; port: number };
 }
 
 /** Why a probe failed, or could not be made. */

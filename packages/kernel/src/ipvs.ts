@@ -7,6 +7,7 @@ import {
   protocolNumber,
   resourceKey,
   serviceKeyOf,
+  vipCheck,
 } from "@trigon/model";
 import {
   CodecError,
@@ -35,7 +36,7 @@ const ASKED_ONE_BY_ONE = 32;
 /** In the time of one question a dump brings about so many services. */
 const DUMPED_MEANWHILE = 8;
 
-const probeServiceKey = resourceKey.ipvsService("fwmark", "0.0.0.0", pathProbe.mark);
+const probeServiceKeys = new Set([pathProbe, vipCheck].map(({ mark }) => resourceKey.ipvsService("fwmark", "0.0.0.0", mark)));
 
 /** From here on it is worth to ask whether there is anything at all before the keys are taken apart. */
 const MANY_KEYS = 2_000;
@@ -97,7 +98,7 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     const found: IpvsResource[] = [];
     for (const [key, service] of await this.#services(client)) {
       found.push(service);
-      if (key === probeServiceKey) continue; // its destination comes and goes with each probe
+      if (probeServiceKeys.has(key)) continue; // their destinations come and go with each probe
       for (const destination of await client.listBareDestinations(serviceIdOf(service)))
         found.push(destinationResource(key, destination));
     }

@@ -31,7 +31,7 @@ describe("health of a spec", () => {
     [{ kind: "http", statuses: "2xx" }],
     [{ kind: "http", headers: [{ name: "X", value: "a\r\nHost: evil" }] }],
     [{ kind: "tcp", fall: 0 }],
-    [{ kind: "tcp", target: "vip" }],
+    [{ kind: "tcp", target: "dip" }],
     [{ kind: "tcp", path: "/" }],
   ])("%j is refused", (check) => {
     expect(HealthCheck.safeParse(check).success).toBe(false);

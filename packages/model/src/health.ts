@@ -6,10 +6,11 @@ import { Forwarding, type Protocol } from "./vocabulary.ts";
 /** What every kind of check has. Times in milliseconds. */
 const timing = {
   /**
-   * Where the check goes: `rip`, the real server's own address. It proves that the server answers there, not that it answers on the VIP:
-   * a daemon bound to the VIP alone fails it.
+   * Where the check goes. `rip`: the real server's own address; it proves that the server answers there, not that it answers on the VIP: a
+   * daemon bound to the VIP alone fails it. `vip`: the VIP, through this one real server, on the way that clients' packets take; only TCP
+   * over IPv4, by `tcp` and `http`, in DR and Tunnel.
    */
-  target: z.enum(["rip"]).default("rip"),
+  target: z.enum(["rip", "vip"]).default("rip"),
   /** Null: the real server's port. */
   port: z.int().min(1).max(65535).nullable().default(null),
   intervalMs: z.int().min(100).max(600_000).default(2_000),

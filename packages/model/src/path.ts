@@ -7,6 +7,9 @@ import { z } from "zod";
  */
 export const pathProbe = { mark: 0x5452, firstPort: 64512, lastPort: 65023 } as const;
 
+/** The same for health checks that go to the VIP: with a mark and ports of their own, since many are under way at a time. */
+export const vipCheck = { mark: 0x5456, firstPort: 65024, lastPort: 65535 } as const;
+
 /** How the last probe of a path ended, as the director saw it. `large`: small packets pass and full-sized ones do not. */
 export const PathOutcome = z.enum(["ok", "refused", "timeout", "large", "unable"]);
 export type PathOutcome = z.infer<typeof PathOutcome>;

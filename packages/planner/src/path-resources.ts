@@ -9,6 +9,7 @@ import {
   type RealServerFragment,
   type Resource,
   resourceKey,
+  vipCheck,
 } from "@trigon/model";
 import { interfaceToward } from "./network.ts";
 import { filterRule, from, module, port, ruleOrder, ruleSuffix, sysctl, to } from "./resources.ts";
@@ -16,8 +17,18 @@ import { filterRule, from, module, port, ruleOrder, ruleSuffix, sysctl, to } fro
 /** Modules that proof of paths does without where they are missing: a kernel without one would refuse all rules of the table. */
 const neededModules = ["xt_addrtype", "xt_mark"];
 
-const probePorts = `${pathProbe.firstPort}:${pathProbe.lastPort}`;
-const mark = `0x${pathProbe.mark.toString(16)}`;
+/** Packets of one kind of probe: its firewall mark, and the ports they come from. `id` begins the ids of its rules. */
+interface Probes {
+  id: "path" | "check";
+  mark: number;
+  firstPort: number;
+  lastPort: number;
+}
+const pathProbes: Probes = { id: "path", ...pathProbe };
+const checkProbes: Probes = { id: "check", ...vipCheck };
+
+const portsOf = ({ firstPort, lastPort }: Probes) => `${firstPort}:${lastPort}`;
+const probePorts = portsOf(pathProbes);
 
 /** The keys of what a director keeps for its probes. Its rules count: `sent` what left the machine, `returned` the replies that reached it. */
 export const pathKeys = {
@@ -27,18 +38,18 @@ export const pathKeys = {
     resourceKey.filterRule({ family: 4, table: "mangle", hook: "PREROUTING", id: `path-returned:${leg}` }),
 } as const;
 
-/** The firewall-mark service of the probes: it has a destination only while one is under way. */
-const probeService: IpvsServiceResource = {
+/** The firewall-mark service of probes. That of paths has a destination only while one is under way, that of checks one that weighs. */
+const probeService = ({ mark }: Probes): IpvsServiceResource => ({
   kind: "ipvsService",
-  key: pathKeys.service,
+  key: resourceKey.ipvsService("fwmark", "0.0.0.0", mark),
   protocol: "fwmark",
   address: "0.0.0.0",
-  port: pathProbe.mark,
+  port: mark,
   scheduler: "rr",
   flags: [],
   timeoutSeconds: 0,
   netmask: 32,
-};
+});
 
 const rule = (hook: "PREROUTING" | "INPUT" | "OUTPUT" | "POSTROUTING", id: string, order: number, match: readonly string[]) =>
   filterRule({ family: 4, table: hook === "INPUT" ? "filter" : "mangle", hook, id, order, match });
@@ -49,40 +60,54 @@ export function canProvePaths({ provesPaths, vip, protocol }: DirectorServiceFra
   return provesPaths === true && familyOf(vip) === 4 && protocol === "tcp" && facts.iptables !== "none" && !lacksModule;
 }
 
+/** Whether this node can send a service's health checks to its VIP, and shall. */
+export function checksVip(fragment: DirectorServiceFragment, facts: Facts): boolean {
+  const check = fragment.health?.check;
+  return check !== undefined && check.kind !== "none" && check.target === "vip" && canProvePaths(fragment, facts);
+}
+
 /** Whether a director must take in replies from the VIP itself, which it holds: NAT's come from the real server. */
 const answersAsVip = ({ forwarding }: PlannedDestination) => forwarding === "dr" || forwarding === "tun";
 
 /** What all probes of a director share. Equal for all services, but for the interfaces that replies come in by. */
 export function pathResources(fragment: DirectorServiceFragment, facts: Facts): Resource[] {
   if (!canProvePaths(fragment, facts)) return [];
-  const shared: Resource[] = [
-    module("ip_vs_rr"),
-    probeService,
-    rule("OUTPUT", "path-mark", ruleOrder.path, [
-      // Before IPVS has it, a packet to an address of this machine leaves by lo; what IPVS forwards passes here too, by another interface.
-      ...["!", "-d", "127.0.0.0/8", "-o", "lo", ...probing("sport"), "-j", "MARK", "--set-xmark", `${mark}/0xffffffff`],
-    ]),
-    rule("POSTROUTING", "path-sent", ruleOrder.path, ["!", "-o", "lo", "-m", "mark", "--mark", mark]),
-  ];
+  const kinds = checksVip(fragment, facts) ? [pathProbes, checkProbes] : [pathProbes];
+  const sent = rule("POSTROUTING", "path-sent", ruleOrder.path, ["!", "-o", "lo", "-m", "mark", "--mark", markOf(pathProbes)]);
+  const shared: Resource[] = [module("ip_vs_rr"), ...kinds.flatMap(marked), sent];
   const legs = fragment.destinations
     .filter((destination) => answersAsVip(destination) && familyOf(destination.rip) === 4)
     .flatMap(({ rip }) => interfaceToward(rip, facts)?.name ?? []);
-  return [...shared, ...[...new Set(legs)].flatMap(replyLeg)];
+  return [...shared, ...[...new Set(legs)].flatMap((leg) => replyLeg(leg, kinds))];
 }
 
-const probing = (side: "sport" | "dport") => ["-p", "tcp", "-m", "tcp", `--${side}`, probePorts];
+const markOf = ({ mark }: Probes) => `0x${mark.toString(16)}`;
+const probing = (side: "sport" | "dport", probes: Probes) => ["-p", "tcp", "-m", "tcp", `--${side}`, portsOf(probes)];
+
+/** What hands the packets of such probes to their service. */
+function marked(probes: Probes): Resource[] {
+  // Before IPVS has it, a packet to an address of this machine leaves by lo; what IPVS forwards passes here too, by another interface.
+  const toOwn = ["!", "-d", "127.0.0.0/8", "-o", "lo", ...probing("sport", probes)];
+  const mark = ["-j", "MARK", "--set-xmark", `${markOf(probes)}/0xffffffff`];
+  return [probeService(probes), rule("OUTPUT", `${probes.id}-mark`, ruleOrder.path, [...toOwn, ...mark])];
+}
 
 /**
  * Replies bear the VIP, an address of this machine: the kernel drops such packets unless `accept_local` is on. What else it would have dropped
  * for it is dropped by a rule instead.
  */
-function replyLeg(leg: string): Resource[] {
-  const reply = ["-i", leg, ...probing("dport"), "-m", "addrtype", "--src-type", "LOCAL"];
+function replyLeg(leg: string, kinds: readonly Probes[]): Resource[] {
+  const returned = kinds.flatMap((probes) => {
+    const reply = ["-i", leg, ...probing("dport", probes), "-m", "addrtype", "--src-type", "LOCAL"];
+    return [
+      rule("PREROUTING", `${probes.id}-returned:${leg}`, ruleOrder.path, [...reply, "-j", "RETURN"]),
+      // A stateful firewall knows nothing of the connection: its first packet was IPVS's.
+      rule("INPUT", `${probes.id}-returned:${leg}`, ruleOrder.path, [...reply, "-j", "ACCEPT"]),
+    ];
+  });
   return [
-    rule("PREROUTING", `path-returned:${leg}`, ruleOrder.path, [...reply, "-j", "RETURN"]),
+    ...returned,
     rule("PREROUTING", `path-forged:${leg}`, ruleOrder.drop, ["-i", leg, "-m", "addrtype", "--src-type", "LOCAL", "-j", "DROP"]),
-    // A stateful firewall knows nothing of the connection: its first packet was IPVS's.
-    rule("INPUT", `path-returned:${leg}`, ruleOrder.path, [...reply, "-j", "ACCEPT"]),
     sysctl(`net/ipv4/conf/${leg}/accept_local`, "1"),
   ];
 }

@@ -86,6 +86,23 @@ test.each<[string, Partial<VirtualServiceInput>, string[]]>([
     { persistence: { timeoutSeconds: 60, granularity: 33 } },
     ["/persistence/granularity persistence.granularity"],
   ],
+  ["a check of the VIP by TCP", { health: { check: { kind: "tcp", target: "vip" } } }, []],
+  ["a check of the VIP by TLS", { health: { check: { kind: "tls", target: "vip" } } }, ["/health/check/target health.vipKind"]],
+  [
+    "a check of a UDP service's VIP",
+    { protocol: "udp", health: { check: { kind: "tcp", target: "vip" } } },
+    ["/health/check/target health.vipProtocol"],
+  ],
+  [
+    "a check of the VIP by another port",
+    { health: { check: { kind: "http", target: "vip", port: 81 } } },
+    ["/health/check/port health.vipPort"],
+  ],
+  [
+    "a check of the VIP where one real server is by NAT",
+    { health: { check: { kind: "tcp", target: "vip" } }, ...rip({ rip: "192.0.2.21", forwarding: "nat" }) },
+    ["/health/check/target health.vipNat"],
+  ],
   ["an authority that is no PEM", { health: { check: tlsCheck("shop.example") } }, ["/health/check/ca health.ca"]],
   ["an authority that is a key", { health: { check: tlsCheck(pem("PRIVATE KEY")) } }, ["/health/check/ca health.ca"]],
   ["two authorities and a note", { health: { check: tlsCheck(`ours:\n${pem("CERTIFICATE")}${pem("CERTIFICATE")}`) } }, []],

@@ -124,7 +124,7 @@ function checkScheduling(input: Spec): FieldError[] {
 const pemCertificates =
   /^(?:(?!-----)[\s\S])*(?:-----BEGIN CERTIFICATE-----[A-Za-z0-9+/=\s]+-----END CERTIFICATE-----(?:(?!-----)[\s\S])*)+$/;
 
-function checkHealth({ health, vip, realServers, port }: Spec): FieldError[] {
+function checkHealth({ health, vip, protocol, forwarding, realServers, port }: Spec): FieldError[] {
   const errors: FieldError[] = [];
   const { check, quorum, sorryServer } = health;
   const wrong = (field: string, code: string, detail: string, meta?: FieldError["meta"]) =>
@@ -139,6 +139,18 @@ function checkHealth({ health, vip, realServers, port }: Spec): FieldError[] {
       wrong("check/fastIntervalMs", "health.fastInterval", "The interval while changing is at most the usual one.", {
         intervalMs,
       });
+  }
+  if (check !== null && check.kind !== "none" && check.target === "vip") {
+    const others = realServers.flatMap((server) => server.forwarding ?? []);
+    const nat = [forwarding, ...others].find((one) => one === "nat" || one === "fullnat");
+    if (check.kind !== "tcp" && check.kind !== "http")
+      wrong("check/target", "health.vipKind", "Only TCP and HTTP checks can go to the VIP.", { kind: check.kind });
+    else if (protocol !== "tcp" || familyOf(vip) !== 4)
+      wrong("check/target", "health.vipProtocol", "Checks can go to the VIP of a TCP service over IPv4 only.");
+    else if (nat)
+      wrong("check/target", "health.vipNat", "By NAT a real server sees requests at its own address: check that one, the RIP.");
+    else if (check.port !== null)
+      wrong("check/port", "health.vipPort", "A check that goes to the VIP asks at the service's own port.");
   }
   if (check?.kind === "udp" && check.encoding === "hex") {
     for (const field of ["payload", "reply"] as const)

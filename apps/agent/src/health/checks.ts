@@ -65,17 +65,19 @@ export class HealthChecks implements LoopHealth {
   }
 
   put(fragment: DirectorServiceFragment): ServiceHealth | undefined {
-    const { id, name, health, destinations } = fragment;
+    const { id, name, health, destinations, vip, encapsulation } = fragment;
     if (!health) {
       this.remove(id);
       return undefined;
     }
     this.#names.set(id, name);
-    const members = destinations.map(({ realServerId, rip, port, weight, adminState = "active" }) => ({
+    const isByVip = health.check.kind !== "none" && health.check.target === "vip";
+    const members = destinations.map(({ realServerId, rip, port, weight, forwarding, adminState = "active" }) => ({
       realServerId,
       rip,
       port,
       isCandidate: weight > 0 && adminState === "active",
+      ...(isByVip && { through: { vip, forwarding, encapsulation } }),
     }));
     const answer = this.#engine.put(id, { health, members });
     this.#noteMode(id, answer.mode);

@@ -57,6 +57,7 @@ const ownTrouble = new Set([
   "ENOBUFS",
   "ENOMEM",
   "EADDRNOTAVAIL",
+  "EADDRINUSE",
   "EPERM",
   "EACCES",
   "EAFNOSUPPORT",

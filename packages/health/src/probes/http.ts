@@ -3,7 +3,7 @@ import type { Socket } from "node:net";
 import type { ActiveCheck } from "@trigon/model";
 import { fail, type ProbeResult, type Target } from "../probe.ts";
 import { attempt, resultOf } from "./attempt.ts";
-import { openTcp, openTls, type StreamHandlers } from "./stream.ts";
+import { letGo, openTcp, openTls, type StreamHandlers } from "./stream.ts";
 
 type HttpCheck = Extract<ActiveCheck, { kind: "http" | "https" }>;
 
@@ -25,17 +25,23 @@ export const probeHttp = (target: Target, check: HttpCheck): Promise<ProbeResult
       onFail: settle,
     };
     const socket = check.kind === "https" ? openTls(target, check, handlers) : openTcp(target, handlers);
-    return () => socket.destroy();
+    return () => letGo(socket, target);
   });
 
-function ask(socket: Socket, { rip }: Target, check: HttpCheck, settle: (result: ProbeResult) => void, passed: () => void): void {
+function ask(
+  socket: Socket,
+  { rip, through }: Target,
+  check: HttpCheck,
+  settle: (result: ProbeResult) => void,
+  passed: () => void,
+): void {
   const outgoing = request({
     createConnection: () => socket,
     method: check.method,
     path: check.path,
     setHost: false,
     headers: {
-      Host: check.host ?? (rip.includes(":") ? `[${rip}]` : rip),
+      Host: check.host ?? through?.vip ?? (rip.includes(":") ? `[${rip}]` : rip),
       "User-Agent": "trigon-health",
       Accept: "*/*",
       Connection: "close",

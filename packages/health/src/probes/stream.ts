@@ -10,9 +10,21 @@ export interface StreamHandlers {
   onFail(result: ProbeResult): void;
 }
 
+/** What Node's `connect` must be told. */
+function placeOf({ rip, port, through }: Target) {
+  const { vip, from } = through ?? {};
+  return { host: vip ?? rip, port, ...(from && { localAddress: from.address, localPort: from.port }) };
+}
+
+/** Lets a connection go. One from a port that is needed again soon is reset, so that neither end keeps it. */
+export function letGo(socket: Socket, { through }: Target): void {
+  if (through && !socket.connecting && !socket.destroyed) socket.resetAndDestroy();
+  else socket.destroy();
+}
+
 /** Opens a TCP connection. Its errors are reported until it is destroyed, also after it was ready. */
-export function openTcp({ rip, port }: Target, { onReady, onFail }: StreamHandlers): Socket {
-  const socket = connect({ host: rip, port, noDelay: true });
+export function openTcp(target: Target, { onReady, onFail }: StreamHandlers): Socket {
+  const socket = connect({ ...placeOf(target), noDelay: true });
   socket.once("connect", () => onReady(socket));
   socket.on("error", (error) => onFail(resultOf(error)));
   socket.on("close", () => onFail(fail("closed", "The connection was closed before an answer")));
@@ -70,8 +82,8 @@ export const probeTcp: Probe = (target, { timeoutMs }) =>
     socket.pause(); // nothing is read: that saves the kernel being told so
     socket.once("connect", passed);
     socket.once("error", (error) => settle(resultOf(error)));
-    socket.connect(target.port, target.rip);
-    return () => socket.destroy();
+    socket.connect(placeOf(target));
+    return () => letGo(socket, target);
   });
 
 /** Passes when the TLS handshake ends well. */

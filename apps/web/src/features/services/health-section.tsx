@@ -62,6 +62,7 @@ export function HealthSection({ errorOf }: { errorOf: ErrorOf }) {
               ))}
             </Select>
           </Field>
+          {kind === "tcp" || kind === "http" ? <TargetField errorOf={errorOf} /> : null}
           {kind === "http" || kind === "https" ? <HttpFields errorOf={errorOf} /> : null}
           {kind === "tls" || kind === "https" ? <TlsFields errorOf={errorOf} /> : null}
           {kind === "udp" ? <UdpFields errorOf={errorOf} /> : null}
@@ -96,6 +97,19 @@ export function HealthSection({ errorOf }: { errorOf: ErrorOf }) {
         </div>
       </Disclosure>
     </Card>
+  );
+}
+
+function TargetField({ errorOf }: { errorOf: ErrorOf }) {
+  const t = useTranslations("form.health");
+  const { register } = useFormContext<ServiceValues>();
+  return (
+    <Field className="sm:col-span-2" label={t("target")} hint={t("targetHint")} error={errorOf("health.check.target", undefined)}>
+      <Select {...register("health.check.target")}>
+        <option value="rip">{t("targetRip")}</option>
+        <option value="vip">{t("targetVip")}</option>
+      </Select>
+    </Field>
   );
 }
 
