@@ -76,6 +76,22 @@ describe("the engine", () => {
     engine.hasten("nobody");
   });
 
+  test("tells the ways to one real server apart: its RIP, and each VIP through it", async () => {
+    const { clock, asked, engine } = world();
+    const by = (vip: string): CheckedService => {
+      const [member] = serviceOf(["1"]).members;
+      const through = { vip, forwarding: "dr", encapsulation: "ipip" } as const;
+      return { health: healthOf({ target: "vip" }), members: [{ ...member!, through }] };
+    };
+    engine.put("a", serviceOf(["1"]));
+    engine.put("b", by("v1"));
+    engine.put("c", by("v2"));
+    engine.put("d", by("v2"));
+    await clock.advance(1000);
+    expect(asked).toEqual(["1:80", "1:80", "1:80"]);
+    expect(Object.keys(engine.save().endpoints)).toEqual(["tcp 1 80", "tcp 1 80 v1 dr ipip", "tcp 1 80 v2 dr ipip"]);
+  });
+
   test("asks once for all services that ask the same of the same endpoint, and tells only those concerned", async () => {
     const { clock, dead, asked, effects, engine } = world();
     engine.put("a", serviceOf(["1", "2"]));

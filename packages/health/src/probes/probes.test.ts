@@ -54,6 +54,26 @@ describe("TCP", () => {
   });
 });
 
+describe("through a real server to a VIP", () => {
+  test.each(["tcp", "http"])("%s asks at the VIP from the port it is given, and leaves that free for the next", async (kind) => {
+    const seen: unknown[] = [];
+    const own = createHttp((request, answer) => {
+      seen.push(request.headers.host);
+      answer.end("ready");
+    });
+    own.on("connection", ({ remoteAddress, remotePort }) => seen.push(`${remoteAddress}:${remotePort}`));
+    const port = await listen(own, "127.0.0.2");
+    const from = { address: "127.0.0.3", port: await closedPort() };
+    const through = { vip: "127.0.0.2", forwarding: "dr", encapsulation: "ipip", from } as const;
+    const check = HealthCheck.parse({ kind, target: "vip", timeoutMs: 400 }) as ActiveCheck;
+    // Nobody listens at the RIP. A port whose last connection lingers could not be had again.
+    for (let time = 0; time < 3; time++)
+      expect(await probe({ rip: "127.0.0.1", port, through }, check)).toMatchObject({ outcome: "pass" });
+    const once = kind === "http" ? [`127.0.0.3:${from.port}`, "127.0.0.2"] : [`127.0.0.3:${from.port}`];
+    expect(seen).toEqual([...once, ...once, ...once]);
+  });
+});
+
 describe("HTTP", () => {
   test("asks as it is told", async () => {
     const seen: unknown[] = [];
