@@ -69,13 +69,15 @@ for (const architecture of architectures)
 copyFileSync(join(here, "src/start.cjs"), join(root, "lib/start.cjs"));
 rmSync(join(root, "lib/agent.mjs"), { force: true }); // of earlier versions
 // V8 knows a cache's source by its length only: one of another bundle must not stay. No two are made alike, so one that fits does.
-if (read(bundle) !== before) rmSync(join(root, "lib/agent.cache"), { force: true });
+if (read(bundle) !== before)
+  for (const name of ["agent.cache", "agent.run.cache"]) rmSync(join(root, "lib", name), { force: true });
 copyFileSync(join(here, "launcher.sh"), join(root, "bin/trigon-agent"));
 chmodSync(join(root, "bin/trigon-agent"), 0o755);
-// By the launcher: a cache fits only the options of Node that it was made under.
-execFileSync(join(root, "bin/trigon-agent"), ["--version"], {
-  env: { ...process.env, PATH: `${dirname(process.execPath)}:${process.env.PATH}`, TRIGON_WRITE_CODE_CACHE: "1" },
-});
+const [, runOption] = /^options=(\S+)$/m.exec(readFileSync(join(here, "launcher.sh"), "utf8"));
+for (const options of [[], [runOption]])
+  execFileSync(process.execPath, [...options, join(root, "lib/start.cjs"), "--version"], {
+    env: { ...process.env, TRIGON_WRITE_CODE_CACHE: "1" },
+  });
 const unit = join(here, "../../infra/install/trigon-agent.service");
 if (existsSync(unit)) {
   mkdirSync(join(root, "share"), { recursive: true });

@@ -11,8 +11,16 @@ else
   echo "trigon-agent: no Node runtime in $home/node and none on the PATH" >&2
   exit 127
 fi
-# A heap that may grow a little before it is first collected: a first plan is taken in without (decisions/001-rehearsal.md). A Node that does
-# not know the option says so at once, and does without.
+# The agent's heap may grow a little before it is first collected: a large plan is taken in without (decisions/001-rehearsal.md). A real server's
+# plans are small, and a Node that does not know the option says so at once: they do without.
 options=--initial-old-space-size=64
-"$node" $options --version >/dev/null 2>&1 || options=
+enrollment=${TRIGON_STATE:-/var/lib/trigon}/identity/enrollment.json
+if [ "${1-}" != run ]; then
+  options=
+elif [ -r "$enrollment" ]; then
+  while read -r line || [ -n "$line" ]; do
+    case $line in *'"role":"realServer"'* | *'"role": "realServer"'*) options= ;; esac
+  done <"$enrollment"
+fi
+[ -z "$options" ] || "$node" $options --version >/dev/null 2>&1 || options=
 exec "$node" $options "$home/lib/start.cjs" "$@"

@@ -23,6 +23,10 @@ main() {
   STATE="${TRIGON_STATE:-/var/lib/trigon}"
   UNIT=/etc/systemd/system/trigon-agent.service
   COMMAND=/usr/local/bin/trigon-agent
+  console_host=${CONSOLE_URL#https://}
+  console_host=${console_host%%/*}
+  agent_host=${AGENT_URL#https://}
+  agent_host=${agent_host%%/*}
 
   PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
   export PATH LC_ALL=C
@@ -105,8 +109,7 @@ usage() {
 }
 
 clean_up() {
-  [ -z "$work" ] || rm -rf "$work"
-  [ -z "$staging" ] || rm -rf "$staging"
+  [ -z "$work$staging" ] || rm -rf ${work:+"$work"} ${staging:+"$staging"}
 }
 
 ok() { printf '  ✓ %-16s %s\n' "$1" "$2"; }
@@ -137,18 +140,21 @@ check_root() {
 }
 
 check_system() {
-  machine=$(uname -m)
+  system=$(uname -srm) # Linux 6.1.0-18-amd64 x86_64
+  machine=${system##* }
+  release=${system#* }
+  release=${release%% *}
   case $machine in
     x86_64 | amd64) arch=x64 ;;
     aarch64 | arm64) arch=arm64 ;;
     *) arch='' ;;
   esac
-  if [ "$(uname -s)" != Linux ]; then
-    fail 11 system "$(uname -s) has no IPVS" 'use a Linux machine'
+  if [ "${system%% *}" != Linux ]; then
+    fail 11 system "${system%% *} has no IPVS" 'use a Linux machine'
   elif [ -z "$arch" ]; then
     fail 11 architecture "$machine is not supported" 'use an x86_64 or aarch64 machine'
   else
-    ok system "Linux $(uname -r), $machine"
+    ok system "Linux $release, $machine"
   fi
 }
 
@@ -200,11 +206,6 @@ request() {
   esac
 }
 
-host_of() {
-  host=${1#https://}
-  printf '%s' "${host%%/*}"
-}
-
 # The token names the CA it was made under: a script of one appliance with a token of another stops here.
 check_authority() {
   console=down
@@ -212,11 +213,22 @@ check_authority() {
     fail 13 tools 'base64 is missing' "$(install_line coreutils)"
     return 0
   }
-  encoded=$(printf '%s' "${token#trg1.}" | tr '_-' '/+')
+  encoded=${token#trg1.}
+  while :; do
+    case $encoded in
+      *-*) encoded=${encoded%%-*}+${encoded#*-} ;;
+      *_*) encoded=${encoded%%_*}/${encoded#*_} ;;
+      *) break ;;
+    esac
+  done
   while [ $((${#encoded} % 4)) -ne 0 ]; do encoded="$encoded="; done
-  printf '%s' "$encoded" | base64 -d >"$work/token.json" 2>/dev/null || true
-  expected=$(json_field caSha256 "$work/token.json")
-  actual=$(sed -n '1,/-----END/p' "$work/ca.pem" | sed '/-----/d' | base64 -d 2>/dev/null | sha256sum | cut -d ' ' -f 1)
+  base64 -d >"$work/token.json" 2>/dev/null <<END || true
+$encoded
+END
+  json_field caSha256 "$work/token.json"
+  expected=$value
+  actual=$(sed -n '/-----END/q; /-----/!p' "$work/ca.pem" | base64 -d 2>/dev/null | sha256sum)
+  actual=${actual%% *}
   if [ -z "$expected" ]; then
     console=unknown
     fail 17 token 'it cannot be read' 'copy the whole line again from the console'
@@ -231,22 +243,39 @@ check_console() {
   [ -n "$downloader" ] && [ "$console" = down ] || return 0
   say_progress preflight ''
   if [ "$tls_error" = yes ]; then
-    fail 15 console "$(host_of "$CONSOLE_URL") shows a certificate of another authority" \
+    fail 15 console "$console_host shows a certificate of another authority" \
       'somebody may be in between, or this line is of another appliance: copy a new one from the console'
   elif [ "$http_status" = 000 ]; then
-    fail 14 console "$(host_of "$CONSOLE_URL") does not answer: $(tail -n 1 "$work/error")" \
+    fail 14 console "$console_host does not answer: $(tail -n 1 "$work/error")" \
       'check name resolution and firewalls between this machine and the console'
   else
     console=up
-    ok console "$(host_of "$CONSOLE_URL") (certificate matches)"
+    ok console "$console_host (certificate matches)"
   fi
 }
 
-# json_field NAME FILE: a string member of a flat JSON answer.
-json_field() { sed -n '/"'"$1"'" *: *"/{s/.*"'"$1"'" *: *"\([^"]*\)".*/\1/p;q;}' "$2"; }
+# json_field NAME FILE: sets value to a string member of a flat JSON text; '' when there is none. Starts no program: each takes its time.
+json_field() {
+  value=''
+  while IFS= read -r line || [ -n "$line" ]; do
+    case $line in
+      *"\"$1\""*)
+        line=${line#*"\"$1\""}
+        line=${line#"${line%%[! :]*}"}
+        case $line in
+          '"'*'"'*)
+            value=${line#'"'}
+            value=${value%%'"'*}
+            ;;
+        esac
+        return 0
+        ;;
+    esac
+  done <"$2"
+}
 
 json_text() {
-  [ -z "$1" ] || printf '%s' "$1" | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'
+  printf '%s' "$1" | tr -d '\000-\037' | sed 's/\\/\\\\/g; s/"/\\"/g'
 }
 
 # tell_console STAGE MESSAGE: what the waiting row in the console shows.
@@ -256,7 +285,9 @@ tell_console() {
 }
 
 say_progress() {
-  printf '{"token":"%s","stage":"%s","message":"%s"}' "$token" "$1" "$(json_text "$2")" >"$work/progress.json"
+  text=''
+  [ -z "$2" ] || text=$(json_text "$2")
+  printf '{"token":"%s","stage":"%s","message":"%s"}' "$token" "$1" "$text" >"$work/progress.json"
   request "$work/answer" "$CONSOLE_URL/enroll/v1/progress" "$work/progress.json"
 }
 
@@ -264,8 +295,10 @@ is_enrolled() { [ -s "$STATE/identity/enrollment.json" ]; }
 
 check_token() {
   [ "$console" = up ] || return 0
-  role=$(json_field role "$work/answer")
-  refused=$(json_field code "$work/answer")
+  json_field role "$work/answer"
+  role=$value
+  json_field code "$work/answer"
+  refused=$value
   if [ "$http_status" = 200 ]; then
     ok token "for a $(role_words)"
   elif [ "$refused" = token.used ] && is_enrolled; then
@@ -298,7 +331,7 @@ has_module() {
   esac
   modprobe -n -q "$1" >/dev/null 2>&1 && return 0
   modinfo "$1" >/dev/null 2>&1 && return 0
-  grep -q "/$1\.ko" "/lib/modules/$(uname -r)/modules.builtin" 2>/dev/null
+  grep -q "/$1\.ko" "/lib/modules/$release/modules.builtin" 2>/dev/null
 }
 
 check_modules() {
@@ -312,7 +345,7 @@ check_modules() {
     has_module "$module" || missing="${missing:+$missing }$module"
   done
   if [ -n "$missing" ]; then
-    fail 12 'kernel modules' "$missing: not in Linux $(uname -r)" "$(kernel_line)"
+    fail 12 'kernel modules' "$missing: not in Linux $release" "$(kernel_line)"
   elif [ -n "$need" ]; then
     ok 'kernel modules' "$need"
   fi
@@ -377,7 +410,7 @@ check_tools() {
     # shellcheck disable=SC2086 # a list of words
     fail 13 tools "missing: $missing" "$(install_line $missing)"
   else
-    ok tools "$(printf '%s' "$tools" | sed 's/ /, /g')"
+    ok tools "$tools"
   fi
 }
 
@@ -407,9 +440,9 @@ check_agent_port() {
       ;;
   esac
   case $reached in
-    yes) ok 'agent port' "$(host_of "$AGENT_URL")" ;;
-    foreign) fail 15 'agent port' "$(host_of "$AGENT_URL") shows a certificate of another authority" 'check what is between this machine and the console' ;;
-    *) fail 16 'agent port' "$(host_of "$AGENT_URL") does not answer: $(tail -n 1 "$work/error")" "open $(host_of "$AGENT_URL") (TCP) in the firewalls between" ;;
+    yes) ok 'agent port' "$agent_host" ;;
+    foreign) fail 15 'agent port' "$agent_host shows a certificate of another authority" 'check what is between this machine and the console' ;;
+    *) fail 16 'agent port' "$agent_host does not answer: $(tail -n 1 "$work/error")" "open $agent_host (TCP) in the firewalls between" ;;
   esac
 }
 
@@ -472,7 +505,7 @@ download() {
 }
 
 download_program() {
-  mkdir -p "${PREFIX%/*}"
+  [ -d "${PREFIX%/*}" ] || mkdir -p "${PREFIX%/*}"
   staging=$(mktemp -d "${PREFIX%/*}/.trigon-install.XXXXXX")
   chmod 755 "$staging"
   download agent.tgz "$BUNDLE_SHA256"
@@ -495,17 +528,20 @@ enroll() {
     stop 33 enroll "$(tail -n 1 "$work/error")" 'create a new token in the console and run its line'
   fi
   record="$STATE/identity/enrollment.json"
-  ok "enrolled as" "$(json_field name "$record") ($(json_field nodeId "$record"))   open $CONSOLE_URL/nodes/$(json_field nodeId "$record")"
+  json_field name "$record"
+  enrolled=$value
+  json_field nodeId "$record"
+  ok "enrolled as" "$enrolled ($value)   open $CONSOLE_URL/nodes/$value"
 }
 
 install_program() {
-  rm -rf "$PREFIX.old"
+  [ ! -e "$PREFIX.old" ] || rm -rf "$PREFIX.old"
   [ ! -e "$PREFIX" ] || mv "$PREFIX" "$PREFIX.old"
   mv "$staging/program" "$PREFIX"
-  rm -rf "$PREFIX.old"
+  [ ! -e "$PREFIX.old" ] || rm -rf "$PREFIX.old"
   cp "$work/ca.pem" "$PREFIX/ca.pem"
   chmod 644 "$PREFIX/ca.pem"
-  mkdir -p "${COMMAND%/*}"
+  [ -d "${COMMAND%/*}" ] || mkdir -p "${COMMAND%/*}"
   ln -sfn "$PREFIX/bin/trigon-agent" "$COMMAND"
   ok installed "$PREFIX, $COMMAND"
 }
@@ -515,7 +551,7 @@ start_service() {
     step 'not started' 'start it with: sudo trigon-agent run'
     return 0
   fi
-  mkdir -p "${UNIT%/*}"
+  [ -d "${UNIT%/*}" ] || mkdir -p "${UNIT%/*}"
   known=no
   [ ! -e "$UNIT" ] || known=yes
   cat >"$UNIT" <<'TRIGON_UNIT'

@@ -6,7 +6,8 @@ const { dirname, join } = require("node:path");
 const { Script } = require("node:vm");
 
 const file = join(__dirname, "agent.cjs");
-const cache = join(__dirname, "agent.cache");
+// A cache fits only the options of Node that it was made under: the launcher gives `run` one.
+const cache = join(__dirname, process.execArgv.length > 0 ? "agent.run.cache" : "agent.cache");
 
 function readCache() {
   try {
