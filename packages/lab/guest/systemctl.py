@@ -83,12 +83,19 @@ def state(unit):
     return "failed" if read(unit, "state") == "failed" else "inactive"
 
 
-def environment(config):
-    import shlex  # needed to start a unit only, and dear to load
+def split(text):
+    """Words as systemd takes them."""
+    if not any(mark in text for mark in "'\"\\#"):
+        return text.split()
+    import shlex  # dear to load
 
+    return shlex.split(text)
+
+
+def environment(config):
     env = dict(ENV)
     for entry in config.get("Environment", []):
-        env.update(pair.split("=", 1) for pair in shlex.split(entry))
+        env.update(pair.split("=", 1) for pair in split(entry))
     for name in config.get("EnvironmentFile", []):
         path = name.lstrip("-")
         if os.path.exists(path):
@@ -100,9 +107,7 @@ def environment(config):
 
 
 def command(line):
-    import shlex
-
-    return shlex.split(line.lstrip("-@+!:"))
+    return split(line.lstrip("-@+!:"))
 
 
 def run_all(config, key, env, cwd):
