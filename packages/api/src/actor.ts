@@ -1,4 +1,4 @@
-import { DomainError, type Scope } from "@trigon/model";
+import { DomainError, type Guard, type Scope } from "@trigon/model";
 
 /** Who asks: a signed-in person, or a program with an API token. `name` is what changes and audit show. */
 export interface Actor {
@@ -11,6 +11,8 @@ export interface Actor {
 export interface Call {
   actor: Actor;
   requestId: string;
+  /** The changes that it makes are taken back unless they are kept in time. */
+  guard?: Guard;
 }
 
 /** The scopes of a signed-in administrator: all of them. */

@@ -3,6 +3,7 @@ import type { FleetStore } from "./fleet-store.ts";
 import type { Live } from "./live.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
+import { settleGuards } from "./services/guards.ts";
 
 const tickMs = 1_000;
 const pruneMs = 3_600_000;
@@ -12,7 +13,7 @@ const idempotencyMs = 86_400_000;
 /** Outcomes that nobody reported for this long are left as they are. */
 const outcomeMs = 86_400_000;
 
-/** What goes on by itself: gates that nodes' reports open, outcomes of changes, and what has grown too old. */
+/** What goes on by itself: gates that nodes' reports open, outcomes of changes and their guards, and what has grown too old. */
 export class Chores {
   readonly #context: ServiceContext;
   readonly #log: (line: string) => void;
@@ -20,6 +21,8 @@ export class Chores {
   #moving: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #prunedAt = 0;
+  /** Since when the database, and with it the nodes, could be reached without a break. */
+  #watchedSince: number | undefined;
   #closed = false;
 
   constructor(context: ServiceContext, log: (line: string) => void) {
@@ -73,7 +76,10 @@ export class Chores {
     if (this.#closed) return;
     this.#timer = setTimeout(() => {
       this.#tick()
-        .catch((error: Error) => this.#log(`chores wait: ${error.message}`))
+        .catch((error: Error) => {
+          this.#watchedSince = undefined;
+          this.#log(`chores wait: ${error.message}`);
+        })
         .finally(() => this.#arm());
     }, tickMs);
   }
@@ -81,6 +87,8 @@ export class Chores {
   async #tick(): Promise<void> {
     const { store, now } = this.#context;
     await this.#settleOutcomes();
+    this.#watchedSince ??= now();
+    await settleGuards(this.#context, this.#watchedSince, this.#log);
     // Deadlines pass without anybody's report, and a report may have come while the database was away.
     await this.#move(store.pending(), this.#isReleased(store));
     if (now() - this.#prunedAt < pruneMs) return;

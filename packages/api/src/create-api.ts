@@ -97,6 +97,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       const report = live.report(nodeId);
       return report && report.epoch === store.state.fleet?.epoch ? report : undefined;
     },
+    isConnected: (nodeId) => live.isConnected(nodeId),
     onAdvance: ({ sequence, serviceIds, nodeIds, replanned }) => {
       if (serviceIds.length > 0) watchers.emit("virtualService", serviceIds);
       watchers.emit("node", new Set([...nodeIds, ...replanned]));

@@ -21,6 +21,7 @@ export class Draft {
   readonly #base: FleetState;
   readonly #tx: Transaction;
   readonly #report: ReportOf;
+  readonly #isConnected: (nodeId: string) => boolean;
   readonly #now: Date;
   readonly sequence: number;
   readonly #call: Call;
@@ -38,6 +39,7 @@ export class Draft {
     tx: Transaction;
     fleet: Pick<FleetRow, "sequence">;
     report: ReportOf;
+    isConnected: (nodeId: string) => boolean;
     now: number;
     call: Call;
   }) {
@@ -45,6 +47,7 @@ export class Draft {
     this.state = new FleetState(options.base);
     this.#tx = options.tx;
     this.#report = options.report;
+    this.#isConnected = options.isConnected;
     this.#now = new Date(options.now);
     this.sequence = options.fleet.sequence;
     this.#call = options.call;
@@ -212,6 +215,7 @@ export class Draft {
         tx: this.#tx,
         fleet: { sequence: last.sequence + 1 },
         report: obedient(base, this.#services),
+        isConnected: this.#isConnected,
         now: this.#now.getTime(),
         call: this.#call,
       });
@@ -242,6 +246,18 @@ export class Draft {
     }
     const concernedNodeIds = [...this.#concernedNodes()];
     await writeRecords(this.#tx, this.#call, { changes: this.#changes, concernedNodeIds, audits: this.#audits }, this.#now);
+    await this.#saveGuards();
+  }
+
+  /** What takes this write's changes back unless they are kept: it waits for the nodes of all that follows from them, too. */
+  async #saveGuards(): Promise<void> {
+    const { guard } = this.#call;
+    if (!guard || this.#changes.length === 0) return;
+    const concerned = new Set([this, ...this.foresee()].flatMap((draft) => [...draft.#concernedNodes()]));
+    const awaited = [...concerned].filter(this.#isConnected).sort();
+    const deadline = new Date(this.#now.getTime() + guard.seconds * 1000);
+    const data = this.#changes.map(({ id }) => ({ ...guard, changeId: id, deadline, awaited, reason: "waiting" }));
+    await this.#tx.changeGuard.createMany({ data });
   }
 
   /** The nodes for which this write makes a difference. */

@@ -10,6 +10,7 @@ export interface FleetStoreOptions {
   db: Database;
   now: () => number;
   report: ReportOf;
+  isConnected: (nodeId: string) => boolean;
   /** Newer rows were taken in, by whichever replica they were written. */
   onAdvance: (news: Advance) => void;
 }
@@ -69,7 +70,7 @@ export class FleetStore {
     work: (draft: Draft) => Promise<T>,
     options: { evenObserving?: boolean; isOptional?: boolean; rehearse?: (draft: Draft) => void } = {},
   ): Promise<T | undefined> {
-    const { db, now, report } = this.#options;
+    const { db, now, report, isConnected } = this.#options;
     // One at a time in this process: a queue on the fleet's lock would hold every connection of the pool.
     const turn = this.#writing.then(() =>
       db.write(
@@ -80,7 +81,7 @@ export class FleetStore {
               this.#take({ ...rows, fleet: { ...rows.fleet, sequence: fleet.sequence - 1 } });
             });
           }
-          const draft = new Draft({ base: this.state, tx, fleet, report, now: now(), call });
+          const draft = new Draft({ base: this.state, tx, fleet, report, isConnected, now: now(), call });
           const value = await work(draft);
           const isAny = draft.settle();
           if (!isAny && options.isOptional) throw new NothingToDo();

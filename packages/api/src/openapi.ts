@@ -1,4 +1,4 @@
-import { ChangePreview, errorCodes } from "@trigon/model";
+import { ChangePreview, errorCodes, guardFields, guardSecondsDefault } from "@trigon/model";
 import { z } from "zod";
 import { restBase } from "./rest.ts";
 import { type RestRoute, restRoutes } from "./rest-routes.ts";
@@ -61,6 +61,12 @@ export function openApiDocument({ version, url }: { version: string; url: string
   };
 }
 
+const guardTexts: Record<string, string> = {
+  guard:
+    "Take the change back by itself unless, `reachability`, every connected node that it concerns comes back with it, or, `operator`, somebody keeps it by `POST /changes/{id}/keep`.",
+  guardSeconds: `How long the guard waits; left out ${guardSecondsDefault.reachability} with reachability, ${guardSecondsDefault.operator} with operator.`,
+};
+
 function operationOf(route: RestRoute): Record<string, unknown> {
   const { rest, inputs, output } = route;
   const names = new Set(route.segments.flatMap((segment) => /^\{(\w+)\}$/.exec(segment)?.[1] ?? []));
@@ -76,6 +82,15 @@ function operationOf(route: RestRoute): Record<string, unknown> {
   if (rest.preview) {
     const description = "Write nothing: answer 200 with what each node would do.";
     parameters.push({ name: "dryRun", in: "query", required: false, description, schema: { type: "boolean", default: false } });
+  }
+  for (const name of rest.method === "GET" ? [] : Object.keys(guardFields).filter((field) => field in inputs)) {
+    parameters.push({
+      name,
+      in: "query",
+      required: false,
+      description: guardTexts[name],
+      schema: schemaOf(inputs[name]!, "input"),
+    });
   }
   if (rest.method === "POST") {
     const description = "Makes the request repeatable for a day.";

@@ -12,7 +12,7 @@ export type AuditEventName =
   | `gate.${"opened" | "releasing" | "released" | "releaseForced" | "forced" | "forgotten"}`
   | "realServer.adminStateChanged"
   | `foreignService.${"adopted" | "ignored" | "removed" | "shown"}`
-  | "change.undone"
+  | `change.${"undone" | "kept" | "guardExpired" | "guardFailed"}`
   | `fleet.${"created" | "generationAhead" | "restoreConfirmed"}`;
 
 /** The author of what the controller does by itself. */

@@ -1,5 +1,5 @@
 import type { Database } from "@trigon/db";
-import { DomainError } from "@trigon/model";
+import { DomainError, guardFields } from "@trigon/model";
 import { callTRPCProcedure } from "@trpc/server";
 import { z } from "zod";
 import { once } from "./idempotency.ts";
@@ -42,7 +42,7 @@ export function createRest(options: RestOptions): (request: Request, context: Ap
         key !== null && method === "POST" && !isDryRun
           ? await once(
               { db, secretKey, now },
-              { actor: context.actor.name, key: checkedKey(key), text: `${url.pathname}\n${text}` },
+              { actor: context.actor.name, key: checkedKey(key), text: `${url.pathname}${url.search}\n${text}` },
               work,
             )
           : await work();
@@ -77,7 +77,8 @@ function call(path: string, type: RestRoute["type"], input: unknown, ctx: ApiCon
 /** The same write as a preview: nothing is stored, and the answer says what would happen. */
 async function rehearse(route: RestRoute, input: Record<string, unknown> | undefined, ctx: ApiContext, signal: AbortSignal) {
   const [router, action] = route.procedure.split(".");
-  const data = await call(`${router}.preview`, "mutation", { ...input, action }, ctx, signal);
+  const { guard, guardSeconds, ...write } = input ?? {};
+  const data = await call(`${router}.preview`, "mutation", { ...write, action }, ctx, signal);
   return { status: 200, headers: {}, body: JSON.stringify(data) };
 }
 
@@ -110,7 +111,9 @@ function inputOf(
   if (rest.preview) delete input.dryRun;
   if (rest.method !== "GET") {
     // A parameter that a write does not know may have been meant to hold it back.
-    const stray = [...query.keys()].find((key) => !(key === "dryRun" && rest.preview));
+    const stray = [...query.keys()].find(
+      (key) => !(key === "dryRun" && rest.preview) && !(Object.hasOwn(guardFields, key) && key in inputs),
+    );
     if (stray !== undefined) {
       throw new DomainError("input.invalid", `"${stray}" is no parameter of this request.`, [
         { pointer: `/${stray}`, code: "field.unknown", detail: "Not a parameter of this request" },

@@ -26,6 +26,7 @@ import type {
 import type { z } from "zod";
 import type { Call } from "./actor.ts";
 import type {
+  ChangeListInput,
   DrainOptions,
   FleetView,
   ForeignDecisionInput,
@@ -104,10 +105,12 @@ export interface Services {
     forget(call: Call, gate: GateName): Promise<void>;
   };
   changes: {
-    list(input: ListInput): Promise<Page<ChangeView>>;
+    list(input: ChangeListInput): Promise<Page<ChangeView>>;
     get(id: string): Promise<ChangeView>;
     /** Takes a change back by another one, which is answered. */
     undo(call: Call, id: string): Promise<ChangeView>;
+    /** Ends a guard in time: the change stays. Throws `guard.absent`, and `guard.over` when it was taken back or is about to be. */
+    keep(call: Call, id: string): Promise<ChangeView>;
   };
   audit: { list(input: ListInput): Promise<Page<AuditEventView>> };
   apiTokens: {

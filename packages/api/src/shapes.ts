@@ -10,6 +10,7 @@ import {
   EnrollmentTokenCreated,
   EnrollmentTokenView,
   GateView,
+  GuardState,
   HealthSpec,
   Id,
   LintFinding,
@@ -32,6 +33,10 @@ export const ListInput = z.strictObject({
   query: z.string().max(200).optional(),
 });
 export type ListInput = z.infer<typeof ListInput>;
+
+/** `guard`: only changes whose guard is in this state. */
+export const ChangeListInput = ListInput.extend({ guard: GuardState.optional() });
+export type ChangeListInput = z.infer<typeof ChangeListInput>;
 
 export interface Page<T> {
   data: T[];

@@ -1,5 +1,6 @@
-import { type DomainError, errorCodes, type Scope } from "@trigon/model";
+import { type DomainError, errorCodes, type Guard, guardFields, guardSecondsDefault, type Scope } from "@trigon/model";
 import { initTRPC, TRPCError } from "@trpc/server";
+import { z } from "zod";
 import { type Actor, authorise } from "./actor.ts";
 import { domainErrorOf, problemOf } from "./problem.ts";
 import type { Services } from "./services.ts";
@@ -80,14 +81,23 @@ const t = initTRPC
 export const router = t.router;
 export const createCallerFactory = t.createCallerFactory;
 
+const GuardFields = z.object(guardFields);
+
+/** The guard that a write asks for. What is wrong about it, or where none is taken, the procedure's own input says. */
+function guardOf(input: unknown): Guard | undefined {
+  const { guard, guardSeconds } = GuardFields.safeParse(input).data ?? {};
+  return guard && { kind: guard, seconds: guardSeconds ?? guardSecondsDefault[guard] };
+}
+
 /** A procedure for actors that hold the scope of its meta; every error leaves it as a DomainError inside a TRPCError. */
-export const procedure = t.procedure.use(async ({ ctx, meta, next }) => {
+export const procedure = t.procedure.use(async ({ ctx, meta, type, getRawInput, next }) => {
   try {
     authorise(ctx.actor, meta?.scope ?? "read");
   } catch (error) {
     throw toTrpcError(domainErrorOf(error));
   }
-  const result = await next({ ctx: { ...ctx, call: { actor: ctx.actor, requestId: ctx.requestId } } });
+  const guard = type === "mutation" ? guardOf(await getRawInput()) : undefined;
+  const result = await next({ ctx: { ...ctx, call: { actor: ctx.actor, requestId: ctx.requestId, guard } } });
   if (result.ok) return result;
   return { ...result, error: toTrpcError(domainErrorOf(result.error)) };
 });

@@ -17,6 +17,8 @@ export const errorCodes = {
   "resource.exists": { status: 409, retry: false },
   "resource.inUse": { status: 409, retry: false },
   "change.irreversible": { status: 409, retry: false },
+  "guard.absent": { status: 409, retry: false },
+  "guard.over": { status: 409, retry: false },
   "revision.required": { status: 428, retry: false },
   "revision.stale": { status: 412, retry: true },
   "fleet.observeOnly": { status: 409, retry: false },

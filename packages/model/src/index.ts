@@ -3,6 +3,7 @@ export * from "./doctor.ts";
 export * from "./effective-weight.ts";
 export * from "./errors.ts";
 export * from "./facts.ts";
+export * from "./guard.ts";
 export * from "./health.ts";
 export * from "./ids.ts";
 export * from "./parse-envelope.ts";

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { DoctorReport } from "./doctor.ts";
 import { Facts } from "./facts.ts";
+import { GuardView } from "./guard.ts";
 import { HealthCheck, HealthMode } from "./health.ts";
 import { PathView } from "./path.ts";
 import { AgentEvent, Counters, DrainReport, RealServerHealth, TableRow } from "./protocol.ts";
@@ -171,6 +172,8 @@ export const ChangeView = z.object({
   undoneBy: z.string().nullable(),
   /** The object still is what this change made of it, so that the change can be taken back. */
   canUndo: z.boolean(),
+  /** What takes it back by itself unless it is kept in time; null for a change without. */
+  guard: GuardView.nullable(),
   outcomes: z.array(
     z.object({ nodeId: z.string(), nodeName: z.string(), state: SyncState, message: z.string(), at: At.nullable() }),
   ),

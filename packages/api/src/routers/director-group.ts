@@ -1,4 +1,4 @@
-import { DirectorGroupSpec, DirectorGroupView, Id } from "@trigon/model";
+import { DirectorGroupSpec, DirectorGroupView, guardFields, Id } from "@trigon/model";
 import { z } from "zod";
 import { ById, ListInput, Pages, Revision } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
@@ -23,7 +23,7 @@ export const directorGroupRouter = router({
       scope: "node:write",
       rest: { method: "POST", path: "/director-groups", tag, summary: "Create a director group", body: "spec", creates: true },
     })
-    .input(z.strictObject({ spec: DirectorGroupSpec }))
+    .input(z.strictObject({ spec: DirectorGroupSpec, ...guardFields }))
     .output(DirectorGroupView)
     .mutation(({ ctx, input }) => ctx.services.directorGroups.create(ctx.call, input.spec)),
 
@@ -39,7 +39,7 @@ export const directorGroupRouter = router({
         conditional: true,
       },
     })
-    .input(z.strictObject({ id: Id, revision: Revision, spec: DirectorGroupSpec }))
+    .input(z.strictObject({ id: Id, revision: Revision, spec: DirectorGroupSpec, ...guardFields }))
     .output(DirectorGroupView)
     .mutation(({ ctx, input }) => ctx.services.directorGroups.replace(ctx.call, input.id, input.revision, input.spec)),
 
@@ -48,6 +48,6 @@ export const directorGroupRouter = router({
       scope: "node:write",
       rest: { method: "DELETE", path: "/director-groups/{id}", tag, summary: "Delete a director group", conditional: true },
     })
-    .input(z.strictObject({ id: Id, revision: Revision }))
+    .input(z.strictObject({ id: Id, revision: Revision, ...guardFields }))
     .mutation(({ ctx, input }) => ctx.services.directorGroups.delete(ctx.call, input.id, input.revision)),
 });

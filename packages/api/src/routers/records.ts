@@ -1,6 +1,6 @@
 import { ChangeView, GateView } from "@trigon/model";
 import { z } from "zod";
-import { ById, GateListInput, GateName, ListInput, Pages } from "../shapes.ts";
+import { ById, ChangeListInput, GateListInput, GateName, ListInput, Pages } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
 
 export const gateRouter = router({
@@ -44,7 +44,7 @@ export const gateRouter = router({
 export const changeRouter = router({
   list: procedure
     .meta({ scope: "read", rest: { method: "GET", path: "/changes", tag: "Changes", summary: "List changes, newest first" } })
-    .input(ListInput)
+    .input(ChangeListInput)
     .output(Pages.changes)
     .query(({ ctx, input }) => ctx.services.changes.list(input)),
 
@@ -65,6 +65,20 @@ export const changeRouter = router({
     .input(ById)
     .output(ChangeView)
     .mutation(({ ctx, input }) => ctx.services.changes.undo(ctx.call, input.id)),
+
+  keep: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "POST",
+        path: "/changes/{id}/keep",
+        tag: "Changes",
+        summary: "Keep a guarded change, which would be taken back otherwise",
+      },
+    })
+    .input(ById)
+    .output(ChangeView)
+    .mutation(({ ctx, input }) => ctx.services.changes.keep(ctx.call, input.id)),
 });
 
 export const auditRouter = router({

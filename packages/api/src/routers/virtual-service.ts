@@ -1,5 +1,6 @@
 import {
   ChangePreview,
+  guardFields,
   Id,
   LintFinding,
   Name,
@@ -25,7 +26,7 @@ import { every } from "./every.ts";
 import { WatchInput, watch } from "./watch.ts";
 
 const tag = "Virtual services";
-const OneRealServer = z.strictObject({ id: Id, realServerId: Id });
+const OneRealServer = z.strictObject({ id: Id, realServerId: Id, ...guardFields });
 const CountersInput = z.strictObject({ serviceIds: z.array(Id).max(1000).optional() });
 const countersIntervalMs = 2000;
 
@@ -60,7 +61,7 @@ export const virtualServiceRouter = router({
         preview: true,
       },
     })
-    .input(z.strictObject({ spec: VirtualServiceSpec }))
+    .input(z.strictObject({ spec: VirtualServiceSpec, ...guardFields }))
     .output(VirtualServiceWritten)
     .mutation(({ ctx, input }) => ctx.services.virtualServices.create(ctx.call, input.spec)),
 
@@ -77,7 +78,7 @@ export const virtualServiceRouter = router({
         preview: true,
       },
     })
-    .input(z.strictObject({ id: Id, revision: Revision, spec: VirtualServiceSpec }))
+    .input(z.strictObject({ id: Id, revision: Revision, spec: VirtualServiceSpec, ...guardFields }))
     .output(VirtualServiceWritten)
     .mutation(({ ctx, input }) => ctx.services.virtualServices.replace(ctx.call, input.id, input.revision, input.spec)),
 
@@ -94,7 +95,7 @@ export const virtualServiceRouter = router({
         preview: true,
       },
     })
-    .input(z.strictObject({ name: Name, revision: Revision, spec: VirtualServiceSpec.partial({ name: true }) }))
+    .input(z.strictObject({ name: Name, revision: Revision, spec: VirtualServiceSpec.partial({ name: true }), ...guardFields }))
     .output(VirtualServiceWritten)
     .mutation(({ ctx, input: { name, revision, spec } }) =>
       ctx.services.virtualServices.putByName(ctx.call, name, revision, { ...spec, name }),
@@ -113,7 +114,7 @@ export const virtualServiceRouter = router({
         preview: true,
       },
     })
-    .input(z.strictObject({ id: Id, revision: Revision, spec: VirtualServicePatch }))
+    .input(z.strictObject({ id: Id, revision: Revision, spec: VirtualServicePatch, ...guardFields }))
     .output(VirtualServiceWritten)
     .mutation(({ ctx, input }) => ctx.services.virtualServices.patch(ctx.call, input.id, input.revision, input.spec)),
 
@@ -129,7 +130,7 @@ export const virtualServiceRouter = router({
         preview: true,
       },
     })
-    .input(z.strictObject({ id: Id, revision: Revision }))
+    .input(z.strictObject({ id: Id, revision: Revision, ...guardFields }))
     .mutation(({ ctx, input }) => ctx.services.virtualServices.delete(ctx.call, input.id, input.revision)),
 
   drain: procedure

@@ -4,16 +4,18 @@ import { authorise } from "../actor.ts";
 import { decodeCursor, encodeCursor, pageOf } from "../cursor.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
+import { guardView, keep } from "./guards.ts";
 import { serviceEditor } from "./service-editor.ts";
 import { contains } from "./text-filter.ts";
 import { canUndo, scopeOfUndo, undo } from "./undo.ts";
 
-const outcomes = { outcomes: { orderBy: { nodeId: "asc" } } } as const;
+const outcomes = { outcomes: { orderBy: { nodeId: "asc" } }, guard: true } as const;
 type Row = NonNullable<Awaited<ReturnType<typeof find>>>;
 const find = (db: Database, id: string) => db.prisma.change.findUnique({ where: { id }, include: outcomes });
 
 /** Every configuration change with its author, both sides, and what became of it on each node. */
-export function changes({ db, store, controllerAddresses }: ServiceContext): Services["changes"] {
+export function changes(context: ServiceContext): Services["changes"] {
+  const { db, store, now, controllerAddresses } = context;
   const services = serviceEditor(controllerAddresses);
 
   /** Which of these changes were taken back, and by which. */
@@ -36,6 +38,7 @@ export function changes({ db, store, controllerAddresses }: ServiceContext): Ser
     undoOf: row.undoOf,
     undoneBy: undone.get(row.id) ?? null,
     canUndo: !undone.has(row.id) && canUndo(store.state, row),
+    guard: row.guard && guardView(context, row.guard),
     outcomes: row.outcomes.map(({ nodeId, state, message, at }) => ({
       nodeId,
       nodeName: store.state.nodes.get(nodeId)?.name ?? nodeId,
@@ -57,12 +60,13 @@ export function changes({ db, store, controllerAddresses }: ServiceContext): Ser
   }
 
   return {
-    async list({ limit, cursor, query }) {
+    async list({ limit, cursor, query, guard }) {
       const after = cursor === undefined ? undefined : decodeCursor(cursor);
       const rows = await db.prisma.change.findMany({
         where: {
           AND: [
             after ? { OR: [{ at: { lt: after.at } }, { at: after.at, id: { lt: after.id } }] } : {},
+            guard ? { guard: { state: guard } } : {},
             query ? { OR: [{ objectName: contains(query) }, { author: contains(query) }, { objectId: query }] } : {},
           ],
         },
@@ -89,10 +93,21 @@ export function changes({ db, store, controllerAddresses }: ServiceContext): Ser
       await store.write(call, async (draft) => {
         const again = await draft.tx.change.findFirst({ where: { undoOf: id }, select: { id: true } });
         if (again) throw new DomainError("revision.stale", "This change was taken back already.");
+        await draft.tx.changeGuard.updateMany({
+          where: { changeId: id, state: "pending" },
+          data: { state: "undone", reason: "byHand", decidedBy: call.actor.name, decidedAt: new Date(now()) },
+        });
         await undo(draft, change, services);
         undoneAs = draft.changeIds.at(-1);
       });
       return get(undoneAs!);
+    },
+
+    async keep(call, id) {
+      const change = await existing(id);
+      authorise(call.actor, scopeOfUndo(change));
+      await keep(context, call, change);
+      return get(id);
     },
   };
 }

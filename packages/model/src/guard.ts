@@ -1,0 +1,44 @@
+import { z } from "zod";
+
+/**
+ * What a change is kept for: `reachability`, that every node which it concerns comes back with it; `operator`, that somebody presses Keep.
+ */
+export const GuardKind = z.enum(["reachability", "operator"]);
+export type GuardKind = z.infer<typeof GuardKind>;
+
+/** Seconds until an unkept change is taken back, where the write does not say. */
+export const guardSecondsDefault: Record<GuardKind, number> = { reachability: 60, operator: 120 };
+
+/** The members that a guarded write carries beside its own. */
+export const guardFields = {
+  guard: GuardKind.optional(),
+  guardSeconds: z.int().min(5).max(3600).optional(),
+};
+
+/** A guard as it is asked for. */
+export interface Guard {
+  kind: GuardKind;
+  seconds: number;
+}
+
+/** `failed`: it should have been taken back, and could not; `message` says why. */
+export const GuardState = z.enum(["pending", "kept", "undone", "failed"]);
+export type GuardState = z.infer<typeof GuardState>;
+
+/** Why a guard is what it is: `returned` all nodes did, `pressed` Keep, `expired` unkept, `unreachable` nodes, `byHand` undone, `conflict` with a later edit. */
+export const GuardReason = z.enum(["waiting", "returned", "pressed", "expired", "unreachable", "byHand", "conflict"]);
+export type GuardReason = z.infer<typeof GuardReason>;
+
+export const GuardView = z.object({
+  kind: GuardKind,
+  seconds: z.int(),
+  deadline: z.iso.datetime(),
+  state: GuardState,
+  reason: GuardReason,
+  message: z.string(),
+  decidedBy: z.string().nullable(),
+  decidedAt: z.iso.datetime().nullable(),
+  /** The nodes that it waits for, and whether each has said that it holds what it should. */
+  nodes: z.array(z.object({ nodeId: z.string(), nodeName: z.string(), isBack: z.boolean() })),
+});
+export type GuardView = z.infer<typeof GuardView>;
