@@ -56,11 +56,13 @@ export class HealthChecks implements LoopHealth {
       saved: readSaved(options.path, options.log),
       onEffect: (ids) => options.onEffect(ids),
       onNews: (ids) => this.#onNews(ids),
-      onVerdict: ({ rip, port }, kind, { verdict, message }) =>
+      onVerdict: ({ rip, port, through }, kind, { verdict, message }) => {
+        const check = through ? `${kind} check by the VIP ${through.vip}` : `${kind} check`;
         options.onEvent(
-          `health ${kind} ${rip} ${port}`,
-          verdict === "down" ? `${rip} fails its ${kind} check: ${message}` : `${rip} passes its ${kind} check again`,
-        ),
+          `health ${kind} ${rip} ${port}${through ? ` ${through.vip}` : ""}`,
+          verdict === "down" ? `${rip} fails its ${check}: ${message}` : `${rip} passes its ${check} again`,
+        );
+      },
     });
   }
 

@@ -16,10 +16,12 @@ let directory: string;
 let kernel: FakeKernel;
 let node: Node | undefined;
 const dead = new Set<string>();
+/** The VIPs at which dead real servers do not answer. */
+const deadVips = new Set<string>();
 let probes = 0;
-const probe: Probe = async ({ rip }) => {
+const probe: Probe = async ({ rip, through }) => {
   probes++;
-  return dead.has(rip)
+  return dead.has(rip) && (!through || deadVips.has(through.vip))
     ? { outcome: "fail", reason: "refused", message: "The connection was refused" }
     : { outcome: "pass", latencyMs: 1 };
 };
@@ -27,6 +29,7 @@ beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "trigon-health-"));
   kernel = new FakeKernel();
   dead.clear();
+  deadVips.clear();
 });
 afterEach(async () => {
   await node?.close();
@@ -96,6 +99,23 @@ describe("a director's health checks", () => {
       "10.2.0.21 fails its tcp check: The connection was refused",
       "10.2.0.21 passes its tcp check again",
     ]);
+  });
+
+  test("that go to the VIP take a real server out of that VIP's service only, and say by which VIP", async () => {
+    const { loop } = await start();
+    const byVip = (n: number) => {
+      const fragment = service(n, ["10.2.0.21", "10.2.0.22"]);
+      const check = { ...health().check, target: "vip" };
+      return { ...fragment, health: { ...health(), check } };
+    };
+    deadVips.add("10.2.0.101");
+    loop.accept(plan(byVip(1), byVip(2)));
+    dead.add("10.2.0.22");
+    await until(() => weights(1) === "21=5,22=0");
+    expect(weights(2)).toBe("21=5,22=5");
+    expect(loop.takeEvents().map(({ message }) => message)).toContain(
+      "10.2.0.22 fails its tcp check by the VIP 10.2.0.101: The connection was refused",
+    );
   });
 
   test("take a dead real server out where removal is wished", async () => {
