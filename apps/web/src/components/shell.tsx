@@ -6,6 +6,7 @@ import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { type ReactNode, useEffect, useState } from "react";
 import { useFormatter, useTranslations } from "use-intl";
+import { PendingGuards } from "../features/records/guard.tsx";
 import { useLostAt } from "../lib/connection.ts";
 import { useTRPC } from "../lib/trpc.ts";
 import { LanguageMenu, ThemeMenu, UserMenu } from "./preferences.tsx";
@@ -64,6 +65,7 @@ export function Shell({ children }: { children: ReactNode }) {
           </div>
         </header>
         <LostConnection />
+        <PendingGuards />
         <main id="main" tabIndex={-1} className="mx-auto w-full max-w-[90rem] flex-1 px-4 py-5 outline-none sm:px-6">
           {children}
         </main>

@@ -88,7 +88,7 @@ function decide(context: ServiceContext, guard: OpenGuard, watchedSince: number,
   const away = guard.awaited.filter((nodeId) => !isBack(context, nodeId));
   const isOver = now >= Math.max(deadline, watchedSince + guard.seconds * 1000);
   // While gates are on their way, nodes have not seen all of the change.
-  const isAllTold = !context.store.pending().includes(guard.change.objectId);
+  const isAllTold = guard.awaited.length === 0 || !context.store.pending().includes(guard.change.objectId);
   if (away.length === 0) return isAllTold || isOver ? { reason: "returned", message: "" } : undefined;
   return isOver ? { reason: "unreachable", message: away.map((nodeId) => nameOf(context, nodeId)).join(", ") } : undefined;
 }

@@ -11,6 +11,7 @@ import { Moment, When } from "../../components/time.tsx";
 import { live } from "../../lib/live.ts";
 import { type Outputs, useTRPC } from "../../lib/trpc.ts";
 import { fieldChanges } from "./diff.ts";
+import { GuardLine } from "./guard.tsx";
 
 type ChangeView = Outputs["change"]["list"]["data"][number];
 
@@ -81,8 +82,9 @@ function Change({ change }: { change: ChangeView }) {
         <span className="ml-auto text-soft text-xs">
           {change.author} · <When at={change.at} /> · <Moment at={change.at} />
         </span>
-        <Undo change={change} />
+        {change.guard?.state === "pending" ? null : <Undo change={change} />}
       </div>
+      {change.guard ? <GuardLine change={change} guard={change.guard} /> : null}
       {fields.length > 0 ? (
         <details className="mt-1.5">
           <summary className="w-fit rounded text-soft text-xs hover:text-ink">

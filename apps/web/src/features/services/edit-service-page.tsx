@@ -45,6 +45,7 @@ function Editor({ latest }: { latest: VirtualServiceView }) {
       onSuccess: (written) => {
         toast.success(t("form.saved", { name: written.name }));
         void queryClient.invalidateQueries(trpc.virtualService.pathFilter());
+        void queryClient.invalidateQueries(trpc.change.pathFilter());
         router.push(`/services/${written.id}`);
       },
       onError: () => void queryClient.invalidateQueries(trpc.virtualService.get.queryFilter({ id: base.id })),
@@ -84,7 +85,7 @@ function Editor({ latest }: { latest: VirtualServiceView }) {
           </Callout>
         ) : undefined
       }
-      onSubmit={(spec) => replace.mutate({ id: base.id, revision: base.revision, spec })}
+      onSubmit={(spec, guarded) => replace.mutate({ id: base.id, revision: base.revision, spec, ...guarded })}
       writeOf={(spec) => ({ action: "replace", id: base.id, revision: base.revision, spec })}
     />
   );

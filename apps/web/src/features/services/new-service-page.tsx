@@ -20,6 +20,7 @@ export function NewServicePage() {
       onSuccess: (written) => {
         toast.success(t("form.created", { name: written.name }));
         void queryClient.invalidateQueries(trpc.virtualService.rows.pathFilter());
+        void queryClient.invalidateQueries(trpc.change.pathFilter());
         router.push(`/services/${written.id}`);
       },
     }),
@@ -33,7 +34,7 @@ export function NewServicePage() {
         cancelHref="/services"
         isSaving={create.isPending || create.isSuccess}
         error={create.error}
-        onSubmit={(spec) => create.mutate({ spec })}
+        onSubmit={(spec, guarded) => create.mutate({ spec, ...guarded })}
         writeOf={(spec) => ({ action: "create", spec })}
       />
     </>

@@ -3,7 +3,7 @@ import { useMutation, useQuery } from "@tanstack/react-query";
 import type { PreviewStep } from "@trigon/model";
 import { Button, Callout, Dialog, type DiffStep, DiffView, SkeletonRows } from "@trigon/ui";
 import { Eye } from "lucide-react";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { useTranslations } from "use-intl";
 import { ProblemCallout } from "../../components/problem-view.tsx";
 import { When } from "../../components/time.tsx";
@@ -18,11 +18,14 @@ export function PreviewButton({
   ask,
   applyLabel,
   onApply,
+  children,
 }: {
   /** Hands the write to `then` once the form is valid. */
   ask: (then: (write: ServiceWrite) => void) => void;
   applyLabel: string;
   onApply: () => void;
+  /** What is chosen before it is done. */
+  children?: ReactNode;
 }) {
   const t = useTranslations();
   const trpc = useTRPC();
@@ -49,6 +52,7 @@ export function PreviewButton({
         closeLabel={t("common.close")}
       >
         <PreviewAnswer preview={preview.data} error={preview.error} />
+        {children ? <div className="mt-5">{children}</div> : null}
         <div className="mt-5 flex flex-wrap justify-end gap-2">
           <Button onClick={() => setOpen(false)}>{t("preview.back")}</Button>
           <Button

@@ -1,6 +1,6 @@
 "use client";
 import { useQuery } from "@tanstack/react-query";
-import { canSlowStart, Protocol, Scheduler, VirtualServiceSpec } from "@trigon/model";
+import { canSlowStart, type GuardKind, Protocol, Scheduler, VirtualServiceSpec } from "@trigon/model";
 import { Button, buttonStyle, Callout, Card, CardHeader, Disclosure, Field, Input, Select, Switch, Textarea } from "@trigon/ui";
 import Link from "next/link";
 import { type ReactNode, useEffect, useMemo, useState } from "react";
@@ -11,6 +11,8 @@ import { numberTyped } from "../../lib/field-issues.ts";
 import { placeErrors, useFieldSentence, useSchemaResolver } from "../../lib/form.ts";
 import { problemOf } from "../../lib/problem.ts";
 import { useTRPC } from "../../lib/trpc.ts";
+import { GuardField } from "../records/guard.tsx";
+import { type GuardChoice, guardOf } from "../records/guard-choice.ts";
 import { ForwardingChoice } from "./forwarding-choice.tsx";
 import { HealthSection } from "./health-section.tsx";
 import { Lint, useValidation } from "./lint.tsx";
@@ -28,7 +30,7 @@ export function ServiceForm(props: {
   isSaving: boolean;
   error: unknown;
   notice?: ReactNode;
-  onSubmit: (spec: VirtualServiceSpec) => void;
+  onSubmit: (spec: VirtualServiceSpec, guarded: { guard?: GuardKind }) => void;
   /** The write that saving would be. */
   writeOf: (spec: VirtualServiceSpec) => ServiceWrite;
 }) {
@@ -40,6 +42,12 @@ export function ServiceForm(props: {
     mode: "onTouched",
   });
   const { register, formState } = form;
+  const [guard, setGuard] = useState<GuardChoice>("auto");
+  const save = form.handleSubmit((spec) => {
+    const before = props.id === undefined ? undefined : props.values;
+    props.onSubmit(spec, { guard: guardOf(guard, before, spec) });
+  });
+  const guardField = <GuardField value={guard} onChange={setGuard} />;
   const server = useServerCheck(props.id, form.control);
 
   // The server's answer to a save: each error to its field, what is left over to the top.
@@ -55,7 +63,7 @@ export function ServiceForm(props: {
   const leftOver = server.errors.filter((field) => field.pointer === "");
   return (
     <FormProvider {...form}>
-      <form noValidate className="max-w-5xl space-y-4 pb-24" onSubmit={(event) => void form.handleSubmit(props.onSubmit)(event)}>
+      <form noValidate className="max-w-5xl space-y-4 pb-24" onSubmit={(event) => void save(event)}>
         {props.notice}
         {props.error ? <ProblemCallout error={props.error} /> : null}
         <Card>
@@ -84,7 +92,7 @@ export function ServiceForm(props: {
         <ForwardingChoice error={errorOf("forwarding", formState.errors.forwarding?.message)} />
         <RealServersEditor errorOf={errorOf} />
         <HealthSection errorOf={errorOf} />
-        <Advanced errorOf={errorOf} />
+        <Advanced errorOf={errorOf} guardField={guardField} />
         {leftOver.map((field) => (
           <Callout key={field.code} tone="bad">
             {sentence(field)}
@@ -99,8 +107,10 @@ export function ServiceForm(props: {
             <PreviewButton
               ask={(then) => void form.handleSubmit((spec) => then(props.writeOf(spec)))()}
               applyLabel={props.submitLabel}
-              onApply={() => void form.handleSubmit(props.onSubmit)()}
-            />
+              onApply={() => void save()}
+            >
+              {guardField}
+            </PreviewButton>
             <Link href={props.cancelHref} className={buttonStyle()}>
               {t("common.cancel")}
             </Link>
@@ -163,7 +173,7 @@ function useDebounced<T>(value: T, delayMs: number): T {
 
 const hashingSchedulers: readonly string[] = ["sh", "mh"];
 
-function Advanced({ errorOf }: { errorOf: ErrorOf }) {
+function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: ReactNode }) {
   const t = useTranslations();
   const trpc = useTRPC();
   const { register, control, formState, setValue } = useFormContext<ServiceValues>();
@@ -287,6 +297,7 @@ function Advanced({ errorOf }: { errorOf: ErrorOf }) {
             <Textarea {...register("description")} rows={2} />
           </Field>
           <ToggleRow label={t("form.enabled")} hint={t("form.enabledHint")} name="enabled" />
+          {guardField}
         </div>
       </Disclosure>
     </Card>
