@@ -31,10 +31,11 @@ export function HealthModeChip({ mode }: { mode: ServiceHealthView["mode"] | nul
 /** What the director's checks say of one real server, and why. */
 export function HealthChip({ view, realServerId }: { view: VirtualServiceView; realServerId: string }) {
   const t = useTranslations("health");
+  const kinds = useTranslations("form.health.kind");
   const say = useSay();
   const { health } = view.status;
   const own = health?.realServers.find((one) => one.realServerId === realServerId);
-  if (!own) return <span className="text-soft">–</span>;
+  if (!health || !own) return <span className="text-soft">–</span>;
   const servesAnyway = own.verdict === "down" && !own.isOut;
   const looks = {
     up: { tone: "good", icon: HeartPulse },
@@ -42,12 +43,16 @@ export function HealthChip({ view, realServerId }: { view: VirtualServiceView; r
     checking: { tone: "idle", icon: HeartUnknown },
   } as const;
   const { tone, icon } = looks[own.verdict];
+  const { check } = health;
   return (
     <span className="inline-flex flex-col items-start gap-0.5 max-sm:items-end">
       <Chip tone={tone} icon={icon}>
         {servesAnyway ? t("downServing") : t(`verdict.${own.verdict}`)}
       </Chip>
-      <span className="max-w-[34ch] whitespace-normal text-soft text-xs leading-snug">
+      {check.kind === "none" ? null : (
+        <span className="text-soft text-xs">{t(`asked.${check.target}`, { kind: kinds(check.kind) })}</span>
+      )}
+      <span className="max-w-[34ch] whitespace-normal text-soft text-xs leading-snug" title={own.message ?? undefined}>
         {own.reason ? say("reason", `health.${own.reason}`, own.message ?? own.reason) : null}
         {own.reason ? " " : null}
         {own.verdict === "up" && own.latencyMs !== null ? `${t("latency", { ms: own.latencyMs })} ` : null}
