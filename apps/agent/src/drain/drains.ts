@@ -61,6 +61,8 @@ const everyMs = 1_000;
 const connectionsMs = 10_000;
 const defaultSpec: DrainSpec = { mode: "activeConnections", until: null };
 
+const isOnTheWayOut = ({ adminState }: PlannedDestination) => adminState === "draining" || adminState === "maintenance";
+
 /**
  * Real servers that are being drained on this director: how far they are, and when they are out. It looks at their services' counters only,
  * and only while somebody drains; it needs no controller.
@@ -80,15 +82,15 @@ export class Drains implements LoopDrains {
   }
 
   put(fragment: DirectorServiceFragment): DirectorServiceFragment {
+    if (!fragment.destinations.some(isOnTheWayOut)) {
+      this.remove(fragment.id);
+      return fragment;
+    }
     const before = this.#drains.get(fragment.id);
     const own = new Map<string, Drain>();
     for (const destination of fragment.destinations) {
-      if (destination.adminState !== "draining" && destination.adminState !== "maintenance") continue;
+      if (!isOnTheWayOut(destination)) continue;
       own.set(destination.realServerId, this.#follow(before?.get(destination.realServerId), fragment, destination));
-    }
-    if (own.size === 0) {
-      this.remove(fragment.id);
-      return fragment;
     }
     this.#drains.set(fragment.id, own);
     this.#judge(own.values());
