@@ -51,3 +51,36 @@ test("the check that is chosen in the form is what is stored, and one nobody cho
   const { body } = await rest("GET", `/virtual-services/${id}`, await apiToken(page.request));
   expect(body).toMatchObject({ health: { check: null, onFailure: "inhibit" }, status: { health: null } });
 });
+
+test("a check goes to the VIP, or verifies certificates by an authority of its own, as the form says", async ({
+  page,
+  complaints: _,
+}) => {
+  await fillService(page, { name: "by-vip", vip: "192.0.2.162", port: 80, rips: ["192.0.2.21"] });
+  await page.getByText("Health check", { exact: true }).click();
+  const kind = page.getByRole("combobox", { name: "Check", exact: true });
+  await kind.selectOption("tcp");
+  await page.getByRole("combobox", { name: "Asked at" }).selectOption("vip");
+  const port = page.locator('input[name="health.check.port"]');
+  await port.fill("81");
+  await page.getByRole("button", { name: "Create the service" }).click();
+  await expect(port).toHaveAccessibleDescription(/leave this empty/);
+  await port.fill("");
+  await page.getByRole("button", { name: "Create the service" }).click();
+  await expect(page.getByRole("heading", { name: "by-vip" })).toBeVisible();
+  expect((await healthOf("by-vip"))?.health.check).toMatchObject({ kind: "tcp", target: "vip", port: null });
+
+  await fillService(page, { name: "verified", vip: "192.0.2.163", port: 443, rips: ["192.0.2.21"] });
+  await page.getByText("Health check", { exact: true }).click();
+  await kind.selectOption("https");
+  await page.getByRole("switch", { name: "Verify the certificate" }).click();
+  const ca = page.getByRole("textbox", { name: "Trusted authority (CA)" });
+  await ca.fill("shop.example");
+  await page.getByRole("button", { name: "Create the service" }).click();
+  await expect(ca).toHaveAccessibleDescription(/PEM is wanted here/);
+  const pem = "-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n";
+  await ca.fill(pem);
+  await page.getByRole("button", { name: "Create the service" }).click();
+  await expect(page.getByRole("heading", { name: "verified" })).toBeVisible();
+  expect((await healthOf("verified"))?.health.check).toMatchObject({ kind: "https", verify: true, ca: pem, target: "rip" });
+});
