@@ -83,3 +83,43 @@ test("what a change will do is shown before it is made, and a change is taken ba
   await expect(page.getByText("dropped by -P INPUT DROP")).toBeVisible();
   await expect(page.getByText("$ iptables -S INPUT")).toBeVisible();
 });
+
+test("a guarded edit counts down on every page, until it is kept, undone or taken back by itself", async ({
+  page,
+  complaints: _,
+}) => {
+  const token = await apiToken(page.request);
+  const body = { name: "guarded", vip: "192.0.2.75", port: 80, forwarding: "nat", realServers: [] };
+  const { id } = (await rest("POST", "/virtual-services", token, { body })).body as { id: string };
+  const guards = () =>
+    rows<{ state: string; reason: string }>(
+      `SELECT g.state, g.reason FROM "changeGuard" g JOIN change c ON c.id = g."changeId" WHERE c."objectId" = $1 ORDER BY c.at`,
+      [id],
+    );
+  await page.goto(`/services/${id}/edit`);
+  await page.getByText("Advanced", { exact: true }).click();
+  await page.getByRole("combobox", { name: "Scheduler" }).selectOption("rr");
+  await page.getByRole("combobox", { name: "Guard of this change" }).selectOption("operator");
+  await page.getByRole("button", { name: "Save" }).click();
+  const banner = page.getByRole("status").filter({ hasText: "The change of guarded is taken back unless you keep it" });
+  await expect(banner.getByText(/^\d+ s left$/)).toBeVisible();
+  expect(await guards()).toEqual([{ state: "pending", reason: "waiting" }]);
+  await page.goto("/nodes");
+  await banner.getByRole("button", { name: "Keep" }).click();
+  await expect(banner).toBeHidden();
+  expect(await guards()).toEqual([{ state: "kept", reason: "pressed" }]);
+  expect(await schedulerOf("guarded")).toMatchObject({ scheduler: "rr" });
+
+  const save = (scheduler: string, guard: string) =>
+    rest("PATCH", `/virtual-services/${id}?guard=${guard}`, token, { body: { scheduler }, ifMatch: "*" });
+  expect((await save("lc", "operator")).status).toBe(200);
+  await page.goto("/changes");
+  await banner.getByRole("button", { name: "Undo now" }).click();
+  await expect(banner).toBeHidden();
+  expect((await guards())[1]).toEqual({ state: "undone", reason: "byHand" });
+  expect(await schedulerOf("guarded")).toMatchObject({ scheduler: "rr" });
+
+  expect((await save("sed", "operator&guardSeconds=5")).status).toBe(200);
+  await expect(page.getByText("nobody pressed Keep in time")).toBeVisible();
+  expect(await schedulerOf("guarded")).toMatchObject({ scheduler: "rr" });
+});
