@@ -2,7 +2,7 @@ import { fetchAnswers, until } from "@trigon/lab";
 import type { ForeignServiceView, NodeDetailView, NodeView, VirtualServiceView } from "@trigon/model";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ipvsTable } from "./oracles.ts";
-import { deleteService, patchService, useWorld } from "./use-world.ts";
+import { allSettled, deleteService, patchService, useWorld } from "./use-world.ts";
 
 const vip = "10.2.0.120";
 const keyOf = (port: number) => `ipvsService tcp ${vip} ${port}`;
@@ -30,8 +30,11 @@ describe("services that somebody made with ipvsadm", { timeout: 180_000 }, () =>
     await until("the three to be shown", isShown, { deadlineMs: 150_000, everyMs: 500 });
   }, 180_000);
   afterAll(async () => {
+    await allSettled(world.api);
     const unmake = [80, 81, 82].map((port) => `ipvsadm -D -t ${vip}:${port}`);
-    await dir1().sh(`${unmake.join("; ")}; ip addr del ${vip}/32 dev eth0`, { allowFailure: true });
+    await dir1().sh(`${unmake.join("; ")}; ip addr del ${vip}/32 dev eth0; sysctl -qw net.ipv4.ip_forward=0`, {
+      allowFailure: true,
+    });
   });
 
   test("one that is adopted keeps its state in the kernel, its connections counted on, and obeys from then on", async () => {
