@@ -34,7 +34,7 @@ export async function lookAt(
 }
 
 /** When the bustle of the start is over and the first plan stands, and then once a minute. */
-const firstMs = 40_000;
+const firstMs = 60_000;
 const everyMs = 60_000;
 
 /** Looks at the machine from time to time and keeps what was found. */

@@ -435,6 +435,17 @@ def make_dev(root):
         os.symlink(target, "%s/dev/%s" % (root, name))
 
 
+# Install scripts ask in a loop whether a unit is active: that starts no interpreter.
+SYSTEMCTL = """#!/bin/sh
+if [ "$#" -eq 2 ] && [ "$1" = is-active ] && [ -r "/run/units/$2.supervisor" ]; then
+  read -r pid <"/run/units/$2.supervisor" || :
+  read -r state <"/run/units/$2.state" || :
+  [ "$state" != active ] || ! kill -0 "$pid" 2>/dev/null || { echo active; exit 0; }
+fi
+exec /usr/local/lib/systemctl.py "$@"
+"""
+
+
 class Host:
     """One lab host as the parent sees it: its namespaces can be destroyed and built again; its disk stays."""
 
@@ -607,8 +618,10 @@ class Host:
         replace("/etc/hosts", "127.0.0.1\tlocalhost\n::1\tlocalhost\n%s\tcontroller\n%s" % (self.config["gateway"], known))
         replace("/etc/resolv.conf", "")
         replace("/etc/machine-id", uuid.uuid4().hex + "\n")
-        replace("/usr/local/sbin/systemctl", self.config["systemctl"])
-        os.chmod("/usr/local/sbin/systemctl", 0o755)
+        replace("/usr/local/lib/systemctl.py", self.config["systemctl"])
+        replace("/usr/local/sbin/systemctl", SYSTEMCTL)
+        for path in ("/usr/local/lib/systemctl.py", "/usr/local/sbin/systemctl"):
+            os.chmod(path, 0o755)
 
     def boot(self, env):
         """Starts the topology's services, then what `systemctl enable` left on the disk."""
