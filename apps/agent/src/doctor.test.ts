@@ -56,7 +56,7 @@ test("asks for what the plan needs, looks again by itself, and speaks up only wh
   });
   doctor.start();
   expect(doctor.latest).toBeNull();
-  await vi.advanceTimersByTimeAsync(45_000);
+  await vi.advanceTimersByTimeAsync(65_000);
   const first = doctor.latest!;
   expect(asked).toEqual([
     {
