@@ -93,8 +93,22 @@ test("a change that every connected node came back with is kept by itself", asyn
   expect(await scheduler(id)).toBe("rr");
 });
 
-test("a change that a node does not come back with is taken back, and says which", async () => {
+test("a node that is slow, and talks, is waited for", async () => {
+  const { id } = await guarded("reachability", 20);
+  // Another guard shows that the time of both is over.
+  await fleet.caller.virtualService.create({ spec: spec({ name: "shop", port: 81 }), guard: "operator", guardSeconds: 25 });
+  fleet.clock.aheadMs += 60_000;
+  await until(async () => (await guards())[1]?.state === "undone");
+  expect((await guards())[0]).toMatchObject({ state: "pending" });
+  await director.turn();
+  await decided();
+  expect((await guards())[0]).toEqual({ state: "kept", reason: "returned" });
+  expect(await scheduler(id)).toBe("rr");
+});
+
+test("a change that cuts a node off is taken back, and says which", async () => {
   const { id, change } = await guarded("reachability", 20);
+  fleet.api.agents.connected(director.nodeId, false);
   // Time flies: its seconds count from when this controller could be reached, too.
   await until(async () => {
     fleet.clock.aheadMs += 100;

@@ -59,7 +59,7 @@ export class Desired {
   /** A fragment that was not there has nothing to compare with. */
   #add(id: string, hash: string, resources: readonly Resource[], touched: Set<string>): Set<string> {
     const distinct = resources.filter((resource) => this.#own(id, resource));
-    distinct.forEach(({ key }) => touched.add(key));
+    for (const { key } of distinct) touched.add(key);
     this.#fragments.set(id, { hash, resources: distinct });
     return touched;
   }

@@ -76,6 +76,9 @@ export async function settleGuards(context: ServiceContext, watchedSince: number
   }
 }
 
+/** How many times its seconds a guard waits for nodes that are connected, but not at the end of their plan. */
+const slowTimes = 10;
+
 interface Decision {
   reason: GuardReason;
   message: string;
@@ -86,11 +89,16 @@ function decide(context: ServiceContext, guard: OpenGuard, watchedSince: number,
   const deadline = guard.deadline.getTime();
   if (guard.kind === "operator") return now < deadline ? undefined : { reason: "expired", message: "" };
   const away = guard.awaited.filter((nodeId) => !isBack(context, nodeId));
-  const isOver = now >= Math.max(deadline, watchedSince + guard.seconds * 1000);
+  const cutOff = away.filter((nodeId) => !context.live.isConnected(nodeId));
+  const over = Math.max(deadline, watchedSince + guard.seconds * 1000);
+  const isOver = now >= over;
   // While gates are on their way, nodes have not seen all of the change.
   const isAllTold = guard.awaited.length === 0 || !context.store.pending().includes(guard.change.objectId);
-  if (away.length === 0) return isAllTold || isOver ? { reason: "returned", message: "" } : undefined;
-  return isOver ? { reason: "unreachable", message: away.map((nodeId) => nameOf(context, nodeId)).join(", ") } : undefined;
+  if (cutOff.length > 0)
+    return isOver ? { reason: "unreachable", message: cutOff.map((nodeId) => nameOf(context, nodeId)).join(", ") } : undefined;
+  // A node that talks to us is at work: it is waited for, but not for ever.
+  if (away.length > 0) return now >= over + slowTimes * guard.seconds * 1000 ? { reason: "returned", message: "" } : undefined;
+  return isAllTold || isOver ? { reason: "returned", message: "" } : undefined;
 }
 
 async function keepByItself({ db, now }: ServiceContext, { changeId }: OpenGuard): Promise<void> {
