@@ -54,6 +54,9 @@ test.each<[string, Partial<VirtualServiceInput>, string[]]>([
     },
     ["drain.honoursForAll"],
   ],
+  ["a slow start of weights with steps", { slowStartSeconds: 30, ...rip({ rip: "192.0.2.21", weight: 10 }) }, []],
+  ["a slow start of weight 1", { slowStartSeconds: 30 }, ["slowStart.smallWeight"]],
+  ["a slow start with sh", { slowStartSeconds: 30, scheduler: "sh" }, ["slowStart.unweighted"]],
   [
     "sh that refuses a quiesced server's clients",
     { scheduler: "sh", ...rip({ rip: "192.0.2.21" }, { rip: "192.0.2.21", weight: 0 }) },

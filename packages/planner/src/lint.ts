@@ -1,10 +1,12 @@
 import {
+  canSlowStart,
   endpoint,
   type Forwarding,
   familyOf,
   inNetwork,
   type LintFinding,
   type RealServerSpec,
+  slowStartSteps,
   type VirtualServiceSpec,
 } from "@trigon/model";
 import type { FleetNode } from "./fleet.ts";
@@ -45,6 +47,7 @@ export function lintService(input: Spec, context: LintContext): LintFinding[] {
   const find: Find = (severity, code, pointer, detail, fix, meta) =>
     findings.push({ severity, code, pointer, detail, fix, ...(meta ? { meta } : {}) });
   lintScheduling(input, find);
+  lintSlowStart(input, find);
   lintPort(input, context, find);
   lintForwarding(input, context, find);
   for (const [index, server] of input.realServers.entries()) lintRealServer(input, server, index, context, find);
@@ -55,6 +58,30 @@ export function lintService(input: Spec, context: LintContext): LintFinding[] {
 const isDirect = (forwarding: Forwarding) => forwarding === "dr" || forwarding === "tun";
 const forwardingsOf = ({ forwarding, realServers }: Pick<LintNeighbour, "forwarding" | "realServers">) =>
   realServers.length === 0 ? [forwarding] : realServers.map((server) => server.forwarding ?? forwarding);
+
+function lintSlowStart({ scheduler, slowStartSeconds, realServers }: Spec, find: Find): void {
+  if (slowStartSeconds === 0) return;
+  if (!canSlowStart(scheduler)) {
+    const detail = `${scheduler} takes no slow start: a real server that comes back has its whole share at once.`;
+    find(
+      "warn",
+      "slowStart.unweighted",
+      "/slowStartSeconds",
+      detail,
+      "Use a scheduler that shares by weight: wrr, wlc, sed or nq.",
+      {
+        scheduler,
+      },
+    );
+    return;
+  }
+  const small = realServers.findIndex(({ weight }) => weight > 0 && weight < slowStartSteps);
+  if (small < 0) return;
+  const { weight } = realServers[small]!;
+  const detail = `A weight of ${weight} has too few steps: a real server that comes back has much of its share at once.`;
+  const fix = `Give weights of ${slowStartSteps} or more, in the same proportions.`;
+  find("info", "slowStart.smallWeight", `/realServers/${small}/weight`, detail, fix, { weight, least: slowStartSteps });
+}
 
 function lintScheduling({ scheduler, schedulerFlags, realServers, persistence }: Spec, find: Find): void {
   if (realServers.length === 0) {
