@@ -1,6 +1,7 @@
 import type { Database, Prisma } from "@trigon/db";
 import { DomainError, type GuardReason, type GuardView } from "@trigon/model";
 import type { Call } from "../actor.ts";
+import { silenceMs } from "../live.ts";
 import { audit, controllerCall } from "../record.ts";
 import type { ServiceContext } from "../service-context.ts";
 import { serviceEditor } from "./service-editor.ts";
@@ -76,7 +77,7 @@ export async function settleGuards(context: ServiceContext, watchedSince: number
   }
 }
 
-/** How many times its seconds a guard waits for nodes that are connected, but not at the end of their plan. */
+/** How many times its seconds a guard waits for nodes that report, but are not at the end of their plan. */
 const slowTimes = 10;
 
 interface Decision {
@@ -89,7 +90,8 @@ function decide(context: ServiceContext, guard: OpenGuard, watchedSince: number,
   const deadline = guard.deadline.getTime();
   if (guard.kind === "operator") return now < deadline ? undefined : { reason: "expired", message: "" };
   const away = guard.awaited.filter((nodeId) => !isBack(context, nodeId));
-  const cutOff = away.filter((nodeId) => !context.live.isConnected(nodeId));
+  // A stream that stands is no proof: only a report is. Nodes send one at least every twenty seconds.
+  const cutOff = away.filter((nodeId) => now - (context.live.report(nodeId)?.receivedAt ?? 0) >= silenceMs);
   const over = Math.max(deadline, watchedSince + guard.seconds * 1000);
   const isOver = now >= over;
   // While gates are on their way, nodes have not seen all of the change.
