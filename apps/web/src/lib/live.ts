@@ -41,7 +41,8 @@ export function useWatch(kind: Kind): void {
       for (const filter of touched) void queryClient.invalidateQueries(filter);
     }, 250);
   }, [trpc, queryClient]);
-  const options = { enabled: visible, onData: refetch, onError: refetch };
+  // Once more when the stream begins: what came between the page's own reading and that is told by nobody.
+  const options = { enabled: visible, onStarted: refetch, onData: refetch, onError: refetch };
   useSubscription(
     kind === "virtualService"
       ? trpc.virtualService.watch.subscriptionOptions(undefined, options)
