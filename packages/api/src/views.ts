@@ -1,4 +1,5 @@
 import {
+  applying,
   defaultCheck,
   type FragmentState,
   type GateView,
@@ -154,9 +155,9 @@ export function nodeView(sources: ViewSources, node: StoredNode): NodeView {
     ? { state: "inSync" as const, reason: "node.idle", message: "It has nothing to hold." }
     : { state: "unknown" as const, reason: "node.disconnected", message: `${node.name} is not connected.` };
   const sync = parts.length === 0 ? idle : summarise(parts);
-  // Nothing of what it should hold says so when something else is still to go.
-  const removing = { state: "applying" as const, reason: "node.applying", message: `${node.name} is applying the change.` };
   const wanted = plans.wanted(node.id);
+  // Nothing of what it should hold says so when something else is still to go.
+  const isRemoving = sync.state === "inSync" && (report?.generation ?? 0) < wanted;
   return {
     id: node.id,
     revision: node.revision,
@@ -179,6 +180,6 @@ export function nodeView(sources: ViewSources, node: StoredNode): NodeView {
       ),
     ],
     generation: { wanted, applied: report?.generation ?? null },
-    sync: sync.state === "inSync" && (report?.generation ?? 0) < wanted ? removing : sync,
+    sync: isRemoving ? applying(node.name) : sync,
   };
 }

@@ -7,6 +7,10 @@ import { z } from "zod";
 export const AdminState = z.enum(["active", "draining", "maintenance", "disabled"]);
 export type AdminState = z.infer<typeof AdminState>;
 
+/** Whether a real server in a service is being drained, to be taken out afterwards or not. */
+export const isDraining = ({ adminState }: { adminState?: AdminState | undefined }): boolean =>
+  adminState === "draining" || adminState === "maintenance";
+
 /**
  * What a drain waits for. `activeConnections`: clients that persistence pins are moved to another real server with their next connection.
  * `honourPersistence`: they go on to this one until their templates run out.

@@ -50,8 +50,13 @@ export function summarise(parts: readonly NodePart[], enabled = true): SyncSumma
   const silent = parts.find((part) => !part.isConnected);
   if (silent) return { state: "unknown", reason: "node.disconnected", message: `${silent.nodeName} is not connected.` };
   const behind = parts.find((part) => !current(part));
-  if (behind) return { state: "applying", reason: "node.applying", message: `${behind.nodeName} is applying the change.` };
+  if (behind) return applying(behind.nodeName);
   return { state: "inSync", reason: "node.applied", message: "Every node holds what it should." };
+}
+
+/** What a node is while it has not done all that it was told. */
+export function applying(nodeName: string): SyncSummary {
+  return { state: "applying", reason: "node.applying", message: `${nodeName} is applying the change.` };
 }
 
 function describe(state: SyncState, part: NodePart): SyncSummary {

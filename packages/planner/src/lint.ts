@@ -4,6 +4,7 @@ import {
   type Forwarding,
   familyOf,
   inNetwork,
+  isDraining,
   type LintFinding,
   type RealServerSpec,
   slowStartSteps,
@@ -94,9 +95,7 @@ function lintScheduling({ scheduler, schedulerFlags, realServers, persistence }:
       "No real server is active: all with a weight are drained, in maintenance or disabled, and new clients are refused.";
     find("warn", "service.noneActive", "/realServers", detail, "Make one active.");
   }
-  const honouring = realServers.findIndex(
-    ({ adminState, drain }) => (adminState === "draining" || adminState === "maintenance") && drain?.mode === "honourPersistence",
-  );
+  const honouring = realServers.findIndex((server) => isDraining(server) && server.drain?.mode === "honourPersistence");
   if (honouring >= 0 && persistence) {
     const detail =
       "While this drain honours persistence, the pinned clients of every service on the director stay with a real server at weight 0, also with one that fails its checks.";

@@ -1,6 +1,7 @@
 import {
   type DirectorServiceFragment,
   effectiveWeight,
+  isDraining,
   type OnFailure,
   type PlannedDestination,
   type ServiceHealth,
@@ -30,8 +31,6 @@ export function servingDestinations(fragment: DirectorServiceFragment, health?: 
 export function possibleDestinations(fragment: DirectorServiceFragment): PlannedDestination[] {
   return fragment.health?.sorryServer ? [...fragment.destinations, ...sorryDestinations(fragment)] : fragment.destinations;
 }
-
-const isDraining = ({ adminState }: PlannedDestination) => adminState === "draining" || adminState === "maintenance";
 
 /**
  * sh and mh refuse the clients of a destination at weight 0 unless they may fall back: while one drains they may, asked or not. The flag

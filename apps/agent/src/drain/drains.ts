@@ -2,6 +2,7 @@ import {
   type DirectorServiceFragment,
   type DrainReport,
   type DrainSpec,
+  isDraining,
   type PinnedConnection,
   type PlannedDestination,
   type Protocol,
@@ -61,8 +62,6 @@ const everyMs = 1_000;
 const connectionsMs = 10_000;
 const defaultSpec: DrainSpec = { mode: "activeConnections", until: null };
 
-const isOnTheWayOut = ({ adminState }: PlannedDestination) => adminState === "draining" || adminState === "maintenance";
-
 /**
  * Real servers that are being drained on this director: how far they are, and when they are out. It looks at their services' counters only,
  * and only while somebody drains; it needs no controller.
@@ -82,14 +81,14 @@ export class Drains implements LoopDrains {
   }
 
   put(fragment: DirectorServiceFragment): DirectorServiceFragment {
-    if (!fragment.destinations.some(isOnTheWayOut)) {
+    if (!fragment.destinations.some(isDraining)) {
       this.remove(fragment.id);
       return fragment;
     }
     const before = this.#drains.get(fragment.id);
     const own = new Map<string, Drain>();
     for (const destination of fragment.destinations) {
-      if (!isOnTheWayOut(destination)) continue;
+      if (!isDraining(destination)) continue;
       own.set(destination.realServerId, this.#follow(before?.get(destination.realServerId), fragment, destination));
     }
     this.#drains.set(fragment.id, own);
