@@ -22,6 +22,8 @@ import { foreign } from "./services/foreign-services.ts";
 import { gates } from "./services/gates.ts";
 import { nodes } from "./services/nodes.ts";
 import { overview } from "./services/overview.ts";
+import { search } from "./services/search.ts";
+import { topology } from "./services/topology.ts";
 import { virtualServices } from "./services/virtual-services.ts";
 import type { Services } from "./services.ts";
 import { Watchers } from "./watchers.ts";
@@ -190,6 +192,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       apiTokens: tokens.service,
       fleet: fleet(context),
       overview: overview(context),
+      topology: topology(context),
+      search: search(context),
       counters: {
         async read(serviceIds) {
           const state = await store.refresh();

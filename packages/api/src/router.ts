@@ -3,6 +3,7 @@ import { enrollmentTokenRouter } from "./routers/enrollment-token.ts";
 import { nodeRouter } from "./routers/node.ts";
 import { auditRouter, changeRouter, gateRouter } from "./routers/records.ts";
 import { apiTokenRouter, fleetRouter, overviewRouter, userRouter } from "./routers/settings.ts";
+import { searchRouter, topologyRouter } from "./routers/topology.ts";
 import { virtualServiceRouter } from "./routers/virtual-service.ts";
 import { createCallerFactory, router } from "./trpc.ts";
 
@@ -18,6 +19,8 @@ export const appRouter = router({
   audit: auditRouter,
   apiToken: apiTokenRouter,
   fleet: fleetRouter,
+  topology: topologyRouter,
+  search: searchRouter,
   user: userRouter,
 });
 export type AppRouter = typeof appRouter;

@@ -18,8 +18,10 @@ import type {
   NodeView,
   OverviewView,
   PathView,
+  SearchView,
   ServiceCountersView,
   ServiceRow,
+  TopologyView,
   VirtualServiceSpec,
   VirtualServiceView,
 } from "@trigon/model";
@@ -120,6 +122,9 @@ export interface Services {
   };
   fleet: { get(): Promise<FleetView>; confirmRestore(call: Call, options: { allowMassRemoval: boolean }): Promise<FleetView> };
   overview: { get(): Promise<OverviewView> };
+  topology: { get(input: { query?: string; serviceId?: string }): Promise<TopologyView> };
+  /** `limit`: so many of each kind. */
+  search: { find(input: { q: string; limit: number }): Promise<SearchView> };
   counters: {
     read(serviceIds: readonly string[] | undefined): Promise<ServiceCountersView[]>;
     /** The verdict on the real path to each real server of a service. */
