@@ -62,7 +62,15 @@ for (const reader of readers) {
       `/services/${id}?tab=settings`,
     ];
     paths.push(`/services/${id}?tab=history`, `/services/${id}/edit`, "/services/vs_000000000000", "/nodes", "/nodes/enroll");
-    paths.push("/changes", "/audit", "/settings", "/no/such/page");
+    paths.push(
+      "/topology",
+      "/topology?view=list",
+      "/topology?q=no-such-thing",
+      "/changes",
+      "/audit",
+      "/settings",
+      "/no/such/page",
+    );
     for (const path of paths) {
       await page.goto(path);
       await expect(page.locator("html")).toHaveAttribute("lang", reader.locale);

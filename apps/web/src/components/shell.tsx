@@ -1,7 +1,7 @@
 "use client";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button, Callout, cn, Drawer, Logo } from "@trigon/ui";
-import { History, LayoutDashboard, Menu as MenuIcon, Network, ScrollText, Server, Settings } from "lucide-react";
+import { History, LayoutDashboard, Menu as MenuIcon, Network, ScrollText, Server, Settings, Waypoints } from "lucide-react";
 import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { type ReactNode, useEffect, useState } from "react";
@@ -15,6 +15,7 @@ const places = [
   { href: "/", key: "overview", icon: LayoutDashboard },
   { href: "/services", key: "services", icon: Network },
   { href: "/nodes", key: "nodes", icon: Server },
+  { href: "/topology", key: "topology", icon: Waypoints },
   { href: "/changes", key: "changes", icon: History },
   { href: "/audit", key: "audit", icon: ScrollText },
   { href: "/settings", key: "settings", icon: Settings },

@@ -1,0 +1,119 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { request } from "node:https";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+/** Where an appliance is, and a token with every scope. */
+export interface Appliance {
+  apiUrl: string;
+  agentUrl: string;
+  caFile: string;
+  token: string;
+}
+
+type Counters = Record<"connections" | "inPackets" | "outPackets" | "inBytes" | "outBytes", number>;
+type Plan = { fleetId: string; epoch: number; generation: number; fragments: { id: string; hash: string }[] };
+
+/**
+ * A node that enrolled and speaks the agent protocol, but has no kernel: it says that it holds whatever it should. For pages that need a
+ * fleet and no packets.
+ */
+export class PretendAgent {
+  readonly #call: (method: string, path: string, body?: unknown) => Promise<unknown>;
+  readonly #run = `run-${Date.now()}`;
+  #pass = 0;
+
+  private constructor(
+    readonly nodeId: string,
+    readonly name: string,
+    call: PretendAgent["#call"],
+  ) {
+    this.#call = call;
+  }
+
+  static async enroll(
+    appliance: Appliance,
+    role: "director" | "realServer",
+    name: string,
+    address: string,
+  ): Promise<PretendAgent> {
+    const folder = mkdtempSync(join(tmpdir(), "trigon-agent-"));
+    const keyFile = join(folder, "key.pem");
+    const kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout", keyFile, "-subj", "/CN=x"];
+    const csr = execFileSync("openssl", ["req", "-new", ...kind], { encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] });
+    const key = readFileSync(keyFile);
+    rmSync(folder, { recursive: true });
+    const ca = readFileSync(appliance.caFile);
+    const authorization = `Bearer ${appliance.token}`;
+    const made = await ask({ url: `${appliance.apiUrl}/enrollment-tokens`, method: "POST", body: { role }, ca, authorization });
+    const leg = { name: "eth0", mac: "02:00:00:00:00:02", mtu: 1500, up: true, addresses: [{ address, prefix: 24 }] };
+    const facts = {
+      ...{ hostname: name, machineId: `m-${name}`, bootId: `b-${name}`, kernel: "6.1.0", architecture: "x86_64" },
+      ...{ interfaces: [leg], routes: [], resolvers: [], iptables: "nft" },
+    };
+    const url = new URL("/enroll/v1/nodes", appliance.apiUrl).toString();
+    const body = { protocol: 1, token: (made as { token: string }).token, csr, agentVersion: "1.0.0", facts };
+    const answer = (await ask({ url, method: "POST", body, ca })) as { nodeId: string; certificate: string };
+    return new PretendAgent(answer.nodeId, name, (method, path, sent) =>
+      ask({ url: `${appliance.agentUrl}${path}`, method, body: sent, ca, cert: answer.certificate, key }),
+    );
+  }
+
+  /** Takes the plan and says that all of it is in place, but for what `more` says of it. */
+  async turn(more: { failed?: string; health?: unknown[] } = {}): Promise<void> {
+    const plan = (await this.#call("GET", "/agent/v1/plan")) as Plan;
+    const { fleetId, epoch, generation, fragments } = plan;
+    await this.#call("POST", "/agent/v1/report", {
+      ...{ protocol: 1, agentVersion: "1.0.0", fleetId, epoch, generation, full: true, gone: [], events: [] },
+      ...{
+        bootId: `b-${this.name}`,
+        runId: this.#run,
+        pass: ++this.#pass,
+        at: new Date().toISOString(),
+        health: more.health ?? [],
+      },
+      fragments: fragments.map(({ id, hash }) => ({
+        ...{ id, hash, reason: more.failed ? "x" : null, message: more.failed ?? null },
+        state: more.failed ? "failed" : "applied",
+      })),
+    });
+  }
+
+  /** Counters as a kernel that began with zero would have them now. */
+  async count(
+    services: { serviceId: string; counters: Counters; destinations: unknown[] }[],
+    replies: unknown[] = [],
+  ): Promise<void> {
+    const head = { protocol: 1, bootId: `b-${this.name}`, runId: this.#run, at: new Date().toISOString() };
+    await this.#call("POST", "/agent/v1/counters", { ...head, services, replies });
+  }
+}
+
+function ask(what: {
+  url: string;
+  method: string;
+  body?: unknown;
+  ca: Buffer;
+  authorization?: string;
+  cert?: string;
+  key?: Buffer;
+}): Promise<unknown> {
+  const { url, method, body, ca, authorization, cert, key } = what;
+  return new Promise((resolve, reject) => {
+    const headers = { "content-type": "application/json", ...(authorization ? { authorization } : {}) };
+    const call = request(url, { method, ca, cert, key, headers }, (answer) => {
+      let text = "";
+      answer.setEncoding("utf8").on("data", (chunk: string) => {
+        text += chunk;
+      });
+      answer.on("end", () => {
+        const status = answer.statusCode ?? 0;
+        if (status >= 300) reject(new Error(`${method} ${url}: ${status} ${text.slice(0, 500)}`));
+        else resolve(text === "" ? null : JSON.parse(text));
+      });
+    });
+    call.on("error", reject);
+    call.end(body === undefined ? undefined : JSON.stringify(body));
+  });
+}
