@@ -28,6 +28,8 @@ import { guessedCostMs, type SweepTimes, sliceCount, slicesOf, sweepRounds } fro
 export interface LoopTimes extends SweepTimes {
   /** The share of the time that goes into reading rules where nobody says when they change: it starts a program each time. */
   rulesShare: number;
+  /** The same where the table is small. */
+  rulesQuickShare: number;
   /** They are read at least so often, however long a busy machine takes. */
   rulesMostMs: number;
   /** How often everything is read, to find what is foreign; stretched on nodes where that is slow, so that it takes at most `auditShare` of a core. */
@@ -51,7 +53,8 @@ export const loopTimes: LoopTimes = {
   sweepQuickShare: 0.4,
   sweepShare: 0.012,
   sweepSliceKeys: 4_000,
-  rulesShare: 0.025,
+  rulesShare: 0.005,
+  rulesQuickShare: 0.04,
   rulesMostMs: 60_000,
   auditMs: 30_000,
   auditShare: 0.004,
@@ -494,8 +497,9 @@ export class NodeLoop {
     const cpuMs = (user + system) / 1000;
     if (work.sweep && !work.everything && work.fragments.size === 0 && result.steps.length === 0) this.#sweepCpuMs += cpuMs;
     if (work.rules) {
-      const { rulesShare, rulesMostMs } = this.#times;
-      this.#nextRules = performance.now() + Math.min(rulesMostMs, (performance.now() - began) / rulesShare);
+      const { rulesShare, rulesQuickShare, rulesMostMs, sweepQuickKeys } = this.#times;
+      const share = this.#desired.size <= sweepQuickKeys ? rulesQuickShare : rulesShare;
+      this.#nextRules = performance.now() + Math.min(rulesMostMs, (performance.now() - began) / share);
     }
     if (work.everything) {
       const before = foreignAddresses(this.#foreign);
