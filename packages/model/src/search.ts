@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { NodeRole } from "./vocabulary.ts";
 
 export const SearchKind = z.enum(["virtualService", "realServer", "node", "directorGroup", "change"]);
 export type SearchKind = z.infer<typeof SearchKind>;
@@ -13,6 +14,8 @@ export const SearchHit = z.object({
   address: z.string().nullable(),
   /** What it is to the address that was asked for; null for a search by name. */
   use: z.enum(["vip", "rip", "node"]).nullable(),
+  /** Of a node. */
+  role: NodeRole.nullable(),
 });
 export type SearchHit = z.infer<typeof SearchHit>;
 

@@ -71,8 +71,8 @@ function Cell<Row>({ column, row }: { column: Column<Row>; row: Row }) {
     <Tag
       {...(column.isRowHeader ? { scope: "row" as const } : {})}
       className={cn(
-        "flex items-baseline justify-between gap-4 py-0.5 text-left font-normal sm:table-cell sm:px-3 sm:py-2.5 sm:align-top sm:first:pl-4 sm:last:pr-4",
-        column.isRowHeader && "pb-1.5 sm:pb-2.5",
+        "flex items-baseline justify-between gap-4 py-0.5 text-left font-normal sm:table-cell sm:px-3 sm:py-(--t-row-y) sm:align-top sm:first:pl-4 sm:last:pr-4",
+        column.isRowHeader && "pb-1.5 sm:pb-(--t-row-y)",
         column.numeric && "tabular-nums sm:text-right",
         column.hideNarrow && "hidden",
         column.className,

@@ -7,6 +7,7 @@ import { useTheme } from "next-themes";
 import { useEffect, useState } from "react";
 import { useLocale, useTranslations } from "use-intl";
 import { type Locale, localeCookie, localeNames, locales } from "../i18n/locale.ts";
+import { densityCookie } from "../lib/density.ts";
 import { signOut } from "../lib/session.ts";
 import { useTRPC } from "../lib/trpc.ts";
 
@@ -20,6 +21,26 @@ export function useLanguage(): [Locale, (locale: Locale) => void] {
       // biome-ignore lint/suspicious/noDocumentCookie: CookieStore is missing in Firefox and Safari
       document.cookie = `${localeCookie}=${next}; path=/; max-age=31536000; samesite=lax`;
       router.refresh();
+    },
+  ];
+}
+
+export const densities = ["normal", "compact"] as const;
+export type Density = (typeof densities)[number];
+
+/** How closely lists are set. Kept in a cookie, so that the server draws the next page alike. */
+export function useDensity(): [Density, (density: Density) => void] {
+  const [density, setDensity] = useState<Density>("normal");
+  useEffect(() => {
+    if (document.documentElement.dataset.density === "compact") setDensity("compact");
+  }, []);
+  return [
+    density,
+    (next) => {
+      setDensity(next);
+      document.documentElement.dataset.density = next;
+      // biome-ignore lint/suspicious/noDocumentCookie: CookieStore is missing in Firefox and Safari
+      document.cookie = `${densityCookie}=${next}; path=/; max-age=31536000; samesite=lax`;
     },
   ];
 }

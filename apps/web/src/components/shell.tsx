@@ -6,6 +6,7 @@ import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { type ReactNode, useEffect, useState } from "react";
 import { useFormatter, useTranslations } from "use-intl";
+import { CommandCenter } from "../features/palette/command-center.tsx";
 import { PendingGuards } from "../features/records/guard.tsx";
 import { useLostAt } from "../lib/connection.ts";
 import { useTRPC } from "../lib/trpc.ts";
@@ -60,6 +61,7 @@ export function Shell({ children }: { children: ReactNode }) {
             <Logo className="size-6" /> Trigon
           </Link>
           <div className="ml-auto flex items-center gap-0.5">
+            <CommandCenter />
             <LanguageMenu />
             <ThemeMenu />
             <UserMenu />

@@ -67,7 +67,9 @@ export function changes(context: ServiceContext): Services["changes"] {
           AND: [
             after ? { OR: [{ at: { lt: after.at } }, { at: after.at, id: { lt: after.id } }] } : {},
             guard ? { guard: { state: guard } } : {},
-            query ? { OR: [{ objectName: contains(query) }, { author: contains(query) }, { objectId: query }] } : {},
+            query
+              ? { OR: [{ objectName: contains(query) }, { author: contains(query) }, { objectId: query }, { id: query }] }
+              : {},
           ],
         },
         include: outcomes,

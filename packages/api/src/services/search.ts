@@ -26,7 +26,11 @@ export function search({ db, store }: ServiceContext): Services["search"] {
         const use = network ? ("vip" as const) : null;
         const name = { id, name: spec.name };
         if (port === null || port === spec.port)
-          look({ kind: "virtualService", ...name, address: endpoint(spec.vip, spec.port), use }, [spec.vip], spec.description);
+          look(
+            { kind: "virtualService", ...name, address: endpoint(spec.vip, spec.port), use, role: null },
+            [spec.vip],
+            spec.description,
+          );
         // By words a real server is found through its service or its node; only what looks like an address means the RIP.
         const rips = network
           ? spec.realServers.filter(({ rip }) => isAsked(query, rip))
@@ -35,7 +39,13 @@ export function search({ db, store }: ServiceContext): Services["search"] {
             );
         for (const { rip, port: own } of rips) {
           if (port !== null && port !== (own ?? spec.port)) continue;
-          const hit = { kind: "realServer" as const, ...name, address: endpoint(rip, own ?? spec.port), use: "rip" as const };
+          const hit = {
+            kind: "realServer" as const,
+            ...name,
+            address: endpoint(rip, own ?? spec.port),
+            use: "rip" as const,
+            role: null,
+          };
           if (network) look(hit, [rip]);
           else found.push({ ...hit, rank: 1 });
         }
@@ -46,11 +56,18 @@ export function search({ db, store }: ServiceContext): Services["search"] {
             .filter(({ name }) => name !== "lo")
             .flatMap((leg) => leg.addresses.map(({ address }) => address)) ?? [];
         const asked = addresses.find((address) => isAsked(query, address));
-        const hit = { kind: "node" as const, id: node.id, name: node.name, use: network ? ("node" as const) : null };
+        const hit = {
+          kind: "node" as const,
+          id: node.id,
+          name: node.name,
+          use: network ? ("node" as const) : null,
+          role: node.role,
+        };
         if (port === null) look({ ...hit, address: asked ?? addresses[0] ?? null }, addresses, node.role);
       }
       if (!network) {
-        for (const { id, name } of state.liveGroups()) look({ kind: "directorGroup", id, name, address: null, use: null }, []);
+        for (const { id, name } of state.liveGroups())
+          look({ kind: "directorGroup", id, name, address: null, use: null, role: null }, []);
         found.push(...(await changesOf(words)));
       }
       const sorted = found.sort((a, b) => a.rank - b.rank || a.name.localeCompare(b.name, "en"));
@@ -80,6 +97,7 @@ export function search({ db, store }: ServiceContext): Services["search"] {
       name: objectName,
       address: null,
       use: null,
+      role: null,
       rank: id === word ? 0 : 1,
     }));
   }

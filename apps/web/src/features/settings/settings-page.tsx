@@ -3,7 +3,7 @@ import { useQuery } from "@tanstack/react-query";
 import { Card, CardHeader, Facts, Field, Select } from "@trigon/ui";
 import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
-import { themes, useLanguage, useThemeChoice } from "../../components/preferences.tsx";
+import { type Density, densities, themes, useDensity, useLanguage, useThemeChoice } from "../../components/preferences.tsx";
 import { type Locale, localeNames, locales } from "../../i18n/locale.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ApiTokens } from "./api-tokens.tsx";
@@ -30,6 +30,7 @@ function Appearance() {
   const t = useTranslations("preferences");
   const [locale, setLocale] = useLanguage();
   const [theme, setTheme] = useThemeChoice();
+  const [density, setDensity] = useDensity();
   return (
     <Card>
       <CardHeader title={t("title")} hint={t("hint")} />
@@ -48,6 +49,15 @@ function Appearance() {
             {themes.map(({ value }) => (
               <option key={value} value={value}>
                 {t(`themes.${value}`)}
+              </option>
+            ))}
+          </Select>
+        </Field>
+        <Field label={t("density")}>
+          <Select value={density} onChange={(event) => setDensity(event.target.value as Density)}>
+            {densities.map((value) => (
+              <option key={value} value={value}>
+                {t(`densities.${value}`)}
               </option>
             ))}
           </Select>
