@@ -643,7 +643,7 @@ export class NodeLoop {
       const health = drained.kind === "director.service" ? this.#health?.put(drained) : undefined;
       const now = drained.kind === "director.service" ? (this.#slowStarts?.put(drained, health) ?? drained) : drained;
       const resources = resolveFragment(now, this.#facts!, health);
-      const refusal = policyRefusal(this.#policy!, fragment.vip, resources);
+      const refusal = fragment.kind === "director.group" ? null : policyRefusal(this.#policy!, fragment.vip, resources);
       if (refusal) {
         this.#block(raw, "failed", "policy.refused", refusal);
         return;

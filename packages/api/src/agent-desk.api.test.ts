@@ -106,7 +106,7 @@ test("when the active member changes, the VIPs move only after the old one has l
   await server.turn();
   await second.turn();
   const [group] = (await fleet.caller.directorGroup.list({})).data;
-  const { id, revision, members: _members, ...spec } = group!;
+  const { id, revision, members: _members, status: _status, ...spec } = group!;
   await fleet.caller.directorGroup.replace({ id, revision, spec: { ...spec, activeNodeId: second.nodeId } });
   await second.fetch();
   expect([...second.fragments.keys()].filter((one) => one.startsWith("dv:"))).toEqual([]);

@@ -13,6 +13,7 @@ import type { z } from "zod";
 import type { Certificates } from "./certificates.ts";
 import type { CounterStore } from "./counters.ts";
 import type { StoredNode } from "./fleet-rows.ts";
+import { holderOf } from "./group-view.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
 import { foreignWishes, forgetRemoved } from "./services/foreign-services.ts";
@@ -196,7 +197,7 @@ export function agentDesk(
       for (const serviceId of new Set(serviceIds)) {
         const service = store.state.services.get(serviceId);
         const isServed = service?.gates.some(({ wanted, admitted }) => (admitted ?? wanted)?.nodeId === nodeId);
-        const director = service && store.state.groups.get(service.spec.directorGroupId)?.activeNodeId;
+        const director = service && holderOf({ state: store.state, live }, service.spec.directorGroupId);
         if (isServed && director) await context.db.tell(probeNews(director, serviceId));
       }
     },

@@ -1,6 +1,7 @@
 import { isIP } from "node:net";
 import { networkInterfaces } from "node:os";
 import { type Database, listen } from "@trigon/db";
+import { DirectorGroupSpec } from "@trigon/model";
 import type { Actor } from "./actor.ts";
 import { type AgentDesk, agentDesk, readProbeNews } from "./agent-desk.ts";
 import { type Certificates, openCertificates } from "./certificates.ts";
@@ -15,7 +16,7 @@ import { adminStates } from "./services/admin-states.ts";
 import { apiTokens } from "./services/api-tokens.ts";
 import { auditService } from "./services/audit.ts";
 import { changes } from "./services/changes.ts";
-import { directorGroups } from "./services/director-groups.ts";
+import { directorGroups, freshProgress } from "./services/director-groups.ts";
 import { type EnrollmentDesk, enrollment } from "./services/enrollment.ts";
 import { fleet } from "./services/fleet.ts";
 import { foreign } from "./services/foreign-services.ts";
@@ -130,13 +131,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       const id = newId("directorGroup");
       draft.putGroup({
         id,
-        name: "default",
-        mode: "single",
-        activeNodeId: null,
-        ping: true,
-        manageFirewall: false,
-        releasingNodeId: null,
-        releasingSequence: null,
+        ...DirectorGroupSpec.parse({ name: "default" }),
+        ...freshProgress,
         revision: 1,
         deletedAt: null,
       });

@@ -1,10 +1,11 @@
 import { type FleetRow, Prisma, type Transaction } from "@trigon/db";
-import { canonicalJson, type Gate, type GateInput, gateChanges, hasLetGoOfVips } from "@trigon/planner";
+import type { GroupReport } from "@trigon/model";
+import { canonicalJson, type Gate, type GateInput, gateChanges, groupStep, hasLetGoOfVips } from "@trigon/planner";
 import type { Call } from "./actor.ts";
 import { rowsOf, type StoredGate, type StoredGroup, type StoredNode, type StoredService } from "./fleet-rows.ts";
-import { FleetState, fleetGroupOf } from "./fleet-state.ts";
+import { FleetState } from "./fleet-state.ts";
 import { newId } from "./new-id.ts";
-import { addDifference, planAddress, planService, samePlan } from "./plan-store.ts";
+import { addDifference, planAddress, planDirectorGroup, planService, samePlan } from "./plan-store.ts";
 import { type AuditEventName, auditRow, type ChangeRecord, type Records, writeRecords } from "./record.ts";
 
 export type ReportOf = GateInput["report"];
@@ -122,13 +123,37 @@ export class Draft {
   /** Lets gates and releases go on. Answers whether anything is to be written at all. */
   settle(): boolean {
     for (const group of this.state.liveGroups()) {
-      if (group.releasingNodeId !== null && hasLetGoOfVips(fleetGroupOf(group), this.state.index, this.#report)) {
+      if (group.releasingNodeId !== null && hasLetGoOfVips(this.state.fleetGroup(group), this.state.index, this.#report)) {
         this.putGroup({ ...group, releasingNodeId: null, releasingSequence: null });
       }
     }
+    for (const { id } of this.state.liveGroups()) this.#stepGroup(id);
     for (const id of this.#candidates) this.#settleService(id);
     this.#settleVips();
+    for (const { id } of this.state.liveGroups()) this.#settleGroup(id);
     return this.#services.size + this.#nodes.size + this.#groups.size + this.#vips.size > 0;
+  }
+
+  /** Lets members join and leave VRRP, as far as what they said allows. */
+  #stepGroup(id: string): void {
+    const group = this.state.group(id);
+    const step = groupStep({
+      group: this.state.fleetGroup(group),
+      vips: this.state.groupVips(id),
+      fleet: this.state.index,
+      report: this.#report,
+      sequence: this.sequence,
+    });
+    if (!step) return;
+    this.putGroup({ ...group, ...step });
+    this.audit("directorGroup.membersMoved", id, { joined: [...step.joined], leaving: step.leaving.map(({ nodeId }) => nodeId) });
+  }
+
+  /** What members must know of their group is another thing when its VIPs or what members are became another. */
+  #settleGroup(id: string): void {
+    if (this.#groups.has(id) || samePlan(planDirectorGroup(this.#base, id), planDirectorGroup(this.state, id))) return;
+    this.state.groups.set(id, { ...this.state.group(id), sequence: this.sequence });
+    this.#groups.add(id);
   }
 
   #settleService(id: string): void {
@@ -265,14 +290,23 @@ export class Draft {
     const nodes = new Set<string>();
     for (const id of this.#services) addDifference(planService(this.#base, id), planService(this.state, id), nodes);
     for (const address of this.#vips) addDifference(planAddress(this.#base, address), planAddress(this.state, address), nodes);
+    for (const id of this.#groups) addDifference(planDirectorGroup(this.#base, id), planDirectorGroup(this.state, id), nodes);
     return nodes;
   }
 
   async #saveGroup(group: StoredGroup): Promise<void> {
     const { id, name, mode, activeNodeId, ping, manageFirewall, releasingNodeId, releasingSequence } = group;
-    const { revision, sequence, deletedAt } = group;
-    const spec = { name, mode, activeNodeId, ping, manageFirewall };
-    const data = { id, ...spec, releasingNodeId, releasingSequence, revision, sequence, deletedAt, updatedAt: this.#now };
+    const { virtualRouterId, joined, leaving, preferredNodeId, preferredSequence, revision, sequence, deletedAt } = group;
+    const spec = { name, mode, activeNodeId, vrrp: json(group.vrrp), ping, manageFirewall };
+    const pair = {
+      virtualRouterId,
+      joined: [...joined],
+      leaving: leaving as unknown as Prisma.InputJsonValue,
+      preferredNodeId,
+      preferredSequence,
+    };
+    const progress = { releasingNodeId, releasingSequence, ...pair };
+    const data = { id, ...spec, ...progress, revision, sequence, deletedAt, updatedAt: this.#now };
     if (this.#base.groups.has(id)) await this.#tx.directorGroup.update({ where: { id }, data });
     else await this.#tx.directorGroup.create({ data: { ...data, createdAt: this.#now } });
   }
@@ -332,6 +366,7 @@ const foreseenSteps = 8;
 
 /** Reports of nodes that hold exactly what these services plan for them. */
 function obedient(state: FleetState, serviceIds: ReadonlySet<string>): ReportOf {
+  const groups = state.liveGroups();
   const plans = [...serviceIds].map((id) => planService(state, id));
   return (nodeId) => ({
     generation: Number.MAX_SAFE_INTEGER,
@@ -340,7 +375,16 @@ function obedient(state: FleetState, serviceIds: ReadonlySet<string>): ReportOf 
         .flatMap((plan) => plan.get(nodeId) ?? [])
         .map(({ id, hash }) => [id, { id, hash, state: "applied", reason: null, message: null }]),
     ),
+    groups: new Map(groups.map((group) => [group.id, obedientMember(group, nodeId)])),
   });
+}
+
+/** A member in the role that its group's plan asks of it. */
+function obedientMember({ id, joined, activeNodeId }: StoredGroup, nodeId: string): GroupReport {
+  const holder = activeNodeId !== null && joined.includes(activeNodeId) ? activeNodeId : joined[0];
+  const role = nodeId === holder ? "master" : "backup";
+  const since = new Date(0).toISOString();
+  return { groupId: id, role, since, transitions: [], syncDaemons: [], isReady: true, preferredGeneration: null, findings: [] };
 }
 
 /** Whether only gates, or what others are, made a difference to a service. */

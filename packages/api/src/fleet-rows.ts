@@ -1,5 +1,13 @@
 import { Prisma, type Transaction } from "@trigon/db";
-import { type Facts, HealthSpec, type NodeRole, type NodeState, type VirtualServiceSpec } from "@trigon/model";
+import {
+  type Facts,
+  type GroupMode,
+  HealthSpec,
+  type NodeRole,
+  type NodeState,
+  type VirtualServiceSpec,
+  VrrpSpec,
+} from "@trigon/model";
 import type { Gate } from "@trigon/planner";
 import type { z } from "zod";
 
@@ -25,12 +33,21 @@ export interface StoredFleet {
 export interface StoredGroup {
   id: string;
   name: string;
-  mode: "single";
+  mode: GroupMode;
   activeNodeId: string | null;
+  vrrp: VrrpSpec;
   ping: boolean;
   manageFirewall: boolean;
   releasingNodeId: string | null;
   releasingSequence: number | null;
+  /** The number it goes by on the wire; null: it was never in mode `vrrp`. */
+  virtualRouterId: number | null;
+  /** Members that take part in VRRP by now, and those of whom it is waited that they let go. */
+  joined: readonly string[];
+  leaving: readonly { nodeId: string; sequence: number }[];
+  /** The member that an operator asked to hold the VIPs, and the change that asked. */
+  preferredNodeId: string | null;
+  preferredSequence: number | null;
   revision: number;
   sequence: number;
   deletedAt: Date | null;
@@ -105,7 +122,11 @@ export async function readFleet(tx: Pick<Transaction, "$queryRaw">, sequence: nu
   const { rows } = answer;
   return {
     fleet: { ...(rows.fleet as unknown as StoredFleet), allowMassRemovalUntil: dateOrNull(rows.fleet.allowMassRemovalUntil) },
-    groups: (rows.groups ?? []).map((row) => ({ ...(row as unknown as StoredGroup), deletedAt: dateOrNull(row.deletedAt) })),
+    groups: (rows.groups ?? []).map((row) => ({
+      ...(row as unknown as StoredGroup),
+      vrrp: VrrpSpec.parse(row.vrrp ?? {}),
+      deletedAt: dateOrNull(row.deletedAt),
+    })),
     nodes: (rows.nodes ?? []).map((row) => ({
       ...(row as unknown as StoredNode),
       certExpiresAt: dateOrNull(row.certExpiresAt),

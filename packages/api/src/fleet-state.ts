@@ -4,7 +4,9 @@ import {
   type FleetGroup,
   type FleetNode,
   type FleetService,
+  type FleetVrrp,
   fleetOf,
+  membersOf,
   type ServicePlanInput,
   vipsOf,
 } from "@trigon/planner";
@@ -101,6 +103,19 @@ export class FleetState {
     return this.#index;
   }
 
+  /** A group as planning sees it. */
+  fleetGroup(group: StoredGroup): FleetGroup {
+    // Most groups are in mode single, and each service's plan asks.
+    return fleetGroupOf(group, group.mode === "vrrp" || group.joined.length > 0 ? this.members(group.id) : []);
+  }
+
+  /** The addresses that a group owns now. */
+  groupVips(groupId: string): string[] {
+    return [...this.vips.values()].flatMap(({ address, directorGroupId, deletedAt }) =>
+      directorGroupId === groupId && deletedAt === null ? [address] : [],
+    );
+  }
+
   /** What the planner needs for one service; undefined while its group is unknown. */
   planInput(service: StoredService): ServicePlanInput | undefined {
     const group = this.groups.get(service.spec.directorGroupId);
@@ -108,7 +123,7 @@ export class FleetState {
     return {
       service: fleetServiceOf(service),
       gates: service.gates,
-      group: fleetGroupOf(group),
+      group: this.fleetGroup(group),
       groupHasFullNat: this.hasFullNat(group.id),
       fleet: this.index,
     };
@@ -140,14 +155,9 @@ export function fleetServiceOf({ id, sequence, deletedAt, spec }: StoredService)
   return { id, sequence, deleted: deletedAt !== null, spec };
 }
 
-export function fleetGroupOf({
-  id,
-  activeNodeId,
-  ping,
-  manageFirewall,
-  releasingNodeId,
-  releasingSequence,
-}: StoredGroup): FleetGroup {
+/** A group as planning sees it. `members`: the group's directors. */
+export function fleetGroupOf(group: StoredGroup, members: readonly StoredNode[]): FleetGroup {
+  const { id, activeNodeId, ping, manageFirewall, releasingNodeId, releasingSequence } = group;
   return {
     id,
     activeNodeId,
@@ -155,5 +165,15 @@ export function fleetGroupOf({
     manageFirewall,
     releasing:
       releasingNodeId === null || releasingSequence === null ? null : { nodeId: releasingNodeId, sequence: releasingSequence },
+    vrrp: vrrpOf(group, members),
   };
+}
+
+function vrrpOf(group: StoredGroup, members: readonly StoredNode[]): FleetVrrp | null {
+  const { name, mode, vrrp: spec, virtualRouterId, joined, leaving, preferredNodeId, preferredSequence } = group;
+  const isWanted = mode === "vrrp" && group.deletedAt === null;
+  if (virtualRouterId === null || (!isWanted && joined.length + leaving.length === 0)) return null;
+  const preferred =
+    preferredNodeId === null || preferredSequence === null ? null : { nodeId: preferredNodeId, generation: preferredSequence };
+  return { isWanted, name, spec, virtualRouterId, members: membersOf(spec, members), joined, leaving, preferred };
 }

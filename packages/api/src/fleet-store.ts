@@ -143,6 +143,7 @@ export class FleetStore {
       this.state,
       serviceIds,
       rows.vips.map(({ address }) => address),
+      rows.groups.map(({ id }) => id),
     );
     if (before?.epoch !== rows.fleet.epoch || before.observeOnly !== rows.fleet.observeOnly) {
       for (const id of this.state.nodes.keys()) replanned.add(id);

@@ -1,5 +1,14 @@
 import { type Database, Prisma } from "@trigon/db";
-import type { AgentEvent, AgentReport, DoctorReport, FragmentState, HealthReport, ReportAnswer, TableRow } from "@trigon/model";
+import type {
+  AgentEvent,
+  AgentReport,
+  DoctorReport,
+  FragmentState,
+  GroupReport,
+  HealthReport,
+  ReportAnswer,
+  TableRow,
+} from "@trigon/model";
 import { reportLimits } from "@trigon/model";
 
 /** What a node last said, whichever replica heard it. */
@@ -16,6 +25,8 @@ export interface LiveReport {
   table: { rows: TableRow[]; total: number; at: string } | null;
   events: AgentEvent[];
   doctor: DoctorReport | null;
+  /** Its part in groups in mode `vrrp`, by group. */
+  groups: Map<string, GroupReport>;
   /** How far the node's clock was behind the controller's when it last reported. */
   skewMs: number;
 }
@@ -119,20 +130,23 @@ export class Live {
     const events = [...(known?.events ?? []), ...report.events].slice(-reportLimits.events);
     const table = report.table ? JSON.stringify(report.table) : null;
     const doctor = report.doctor ? JSON.stringify(report.doctor) : null;
+    // A full report without any says that there are none.
+    const saidGroups = report.groups ?? (report.full ? [] : undefined);
+    const groups = saidGroups ? JSON.stringify(saidGroups) : null;
     const run = `${report.bootId}/${report.runId}`;
     const accepted = await db.prisma.$transaction(async (tx) => {
       const rows = await tx.$queryRaw<{ runs: string[] }[]>(Prisma.sql`
         INSERT INTO "nodeReport" AS last
-          ("nodeId", "bootId", "runId", runs, pass, epoch, generation, "table", "tableAt", events, doctor, at, "receivedAt")
+          ("nodeId", "bootId", "runId", runs, pass, epoch, generation, "table", "tableAt", events, doctor, groups, at, "receivedAt")
         SELECT ${nodeId}, ${report.bootId}, ${report.runId}, ARRAY[${run}], ${report.pass}, ${report.epoch}, ${report.generation},
           ${table}::jsonb, ${table === null ? null : receivedAt}::timestamp, ${JSON.stringify(events)}::jsonb, ${doctor}::jsonb,
-          ${new Date(report.at)}::timestamp, ${receivedAt}::timestamp
+          ${groups}::jsonb, ${new Date(report.at)}::timestamp, ${receivedAt}::timestamp
         WHERE ${report.full} OR EXISTS (SELECT FROM "nodeReport" r WHERE r."nodeId" = ${nodeId} AND r.runs[1] = ${run})
         ON CONFLICT ("nodeId") DO UPDATE SET
           "bootId" = excluded."bootId", "runId" = excluded."runId", pass = excluded.pass, epoch = excluded.epoch,
           generation = excluded.generation, "table" = coalesce(excluded."table", last."table"),
           "tableAt" = coalesce(excluded."tableAt", last."tableAt"), events = excluded.events,
-          doctor = coalesce(excluded.doctor, last.doctor), at = excluded.at,
+          doctor = coalesce(excluded.doctor, last.doctor), groups = coalesce(excluded.groups, last.groups), at = excluded.at,
           "receivedAt" = excluded."receivedAt",
           runs = CASE WHEN last.runs[1] = ${run} THEN last.runs ELSE (array_prepend(${run}, last.runs))[1:${keptRuns}] END
         WHERE (last.runs[1] = ${run} AND last.pass < excluded.pass) OR NOT (${run} = ANY (last.runs))
@@ -170,6 +184,7 @@ export class Live {
       table: report.table ? { ...report.table, at: receivedAt.toISOString() } : (known?.table ?? null),
       events,
       doctor: report.doctor ?? known?.doctor ?? null,
+      groups: saidGroups ? byGroup(saidGroups) : (known?.groups ?? new Map()),
       skewMs: receivedAt.getTime() - Date.parse(report.at),
     });
     this.#options.onReport(nodeId, changed);
@@ -281,6 +296,7 @@ export class Live {
         table: table && report.tableAt ? { ...table, at: report.tableAt.toISOString() } : null,
         events: report.events as unknown as AgentEvent[],
         doctor: report.doctor as DoctorReport | null,
+        groups: byGroup(report.groups as GroupReport[] | null),
         skewMs: report.receivedAt.getTime() - report.at.getTime(),
       });
       const gone = [...(mine?.fragments.keys() ?? [])].filter((id) => !states.some((state) => state.id === id));
@@ -288,6 +304,9 @@ export class Live {
     }
   }
 }
+
+const byGroup = (groups: readonly GroupReport[] | null): Map<string, GroupReport> =>
+  new Map(groups?.map((group) => [group.groupId, group]));
 
 function stateOf(row: { fragmentId: string; hash: string; state: string; reason: string | null; message: string | null }) {
   return {

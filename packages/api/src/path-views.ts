@@ -41,6 +41,16 @@ const nothing = {
   since: null,
 } as const;
 
+/** Whose probes count: the member that was named, or where members agree by themselves the first that probes. */
+function proverOf(state: FleetState, { id, spec }: StoredService, heard: (nodeId: string) => Heard | undefined): string | null {
+  const group = state.groups.get(spec.directorGroupId);
+  const probes = (nodeId: string) => {
+    const said = heard(nodeId);
+    return said !== undefined && spec.realServers.some((server) => indexOf(said.counters).paths.has(`${id} ${server.id}`));
+  };
+  return group?.joined.find(probes) ?? group?.activeNodeId ?? null;
+}
+
 /**
  * The verdicts on a service's paths: what its active director's probes came to, joined with what the real servers' agents saw of them. Two agents
  * never talk to each other; ages are counted from when each was heard.
@@ -55,7 +65,7 @@ export function pathViews(input: {
 }): PathView[] {
   const { state, service, heard, nodeOf } = input;
   const { spec } = service;
-  const directorNodeId = state.groups.get(spec.directorGroupId)?.activeNodeId ?? null;
+  const directorNodeId = proverOf(state, service, heard);
   const director = directorNodeId ? heard(directorNodeId) : undefined;
   const names = { vip: spec.vip, port: spec.port, director: (directorNodeId && state.nodes.get(directorNodeId)?.name) ?? "" };
   return spec.realServers.map((realServer): PathView => {

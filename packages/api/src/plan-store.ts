@@ -1,11 +1,10 @@
 import { agentProtocol, briefFragment, type Fragment, fragmentId, type PlanEnvelope } from "@trigon/model";
-import { fragmentIdsOf, planFragments, planVip } from "@trigon/planner";
+import { fragmentIdsOf, planFragments, planGroup, planVip, servingMembers } from "@trigon/planner";
 import type { FleetState } from "./fleet-state.ts";
-import { fleetGroupOf } from "./fleet-state.ts";
 
-/** A service or a VIP, as far as plans go: the thing whose sequence is the generation of its fragments. */
-type Subject = { kind: "service"; id: string } | { kind: "vip"; address: string };
-const nameOf = (subject: Subject) => (subject.kind === "service" ? subject.id : subject.address);
+/** A service, a VIP or a group, as far as plans go: the thing whose sequence is the generation of its fragments. */
+type Subject = { kind: "service" | "group"; id: string } | { kind: "vip"; address: string };
+const nameOf = (subject: Subject) => (subject.kind === "vip" ? subject.address : subject.id);
 
 /** The plan of one service or VIP, by node. */
 export type SubjectPlan = Map<string, Fragment[]>;
@@ -22,8 +21,17 @@ export function planAddress(state: FleetState, address: string): SubjectPlan {
   const vip = state.vips.get(address);
   const group = vip && state.groups.get(vip.directorGroupId);
   if (!vip || vip.deletedAt || !group) return new Map();
-  const planned = planVip({ vip: address, generation: vip.sequence, group: fleetGroupOf(group), fleet: state.index });
-  return planned ? new Map([[planned.nodeId, [planned.fragment]]]) : new Map();
+  const planned = planVip({ vip: address, generation: vip.sequence, group: state.fleetGroup(group), fleet: state.index });
+  return new Map([...planned].map(([nodeId, fragment]) => [nodeId, [fragment]]));
+}
+
+/** Plans a group's own fragments from the state. */
+export function planDirectorGroup(state: FleetState, id: string): SubjectPlan {
+  const group = state.groups.get(id);
+  if (!group || group.deletedAt || group.joined.length === 0) return new Map();
+  const vips = state.groupVips(id);
+  const planned = planGroup({ group: state.fleetGroup(group), vips, generation: group.sequence, fleet: state.index });
+  return new Map([...planned].map(([nodeId, fragment]) => [nodeId, [fragment]]));
 }
 
 /** Whether two plans of a subject say the same to every node; generations do not count. */
@@ -70,7 +78,7 @@ export class PlanStore {
   }
 
   /** Plans these subjects again. Answers the nodes whose plan is another now. */
-  replan(state: FleetState, serviceIds: Iterable<string>, addresses: Iterable<string>): Set<string> {
+  replan(state: FleetState, serviceIds: Iterable<string>, addresses: Iterable<string>, groupIds: Iterable<string>): Set<string> {
     const changed = new Set<string>();
     const touched: { sequence: number; subject: Subject }[] = [];
     for (const id of serviceIds) {
@@ -80,6 +88,10 @@ export class PlanStore {
     for (const address of addresses) {
       this.#put(address, planAddress(state, address), changed);
       touched.push({ sequence: state.vips.get(address)?.sequence ?? 0, subject: { kind: "vip", address } });
+    }
+    for (const id of groupIds) {
+      this.#put(id, planDirectorGroup(state, id), changed);
+      touched.push({ sequence: state.groups.get(id)?.sequence ?? 0, subject: { kind: "group", id } });
     }
     touched.sort((a, b) => a.sequence - b.sequence);
     for (const { sequence, subject } of touched) this.#newest.set(nameOf(subject), sequence);
@@ -117,7 +129,7 @@ export class PlanStore {
     const tombstones: string[] = [];
     let isExplained = true;
     for (const subject of this.#touchedAfter(since.generation)) {
-      const ids = subject.kind === "service" ? fragmentIdsOf(subject.id) : [fragmentId.directorVip(subject.address)];
+      const ids = fragmentIdsOfSubject(subject);
       for (const fragmentId of ids) {
         const fragment = own.get(fragmentId);
         if (fragment) fragments.push(fragment);
@@ -166,11 +178,19 @@ export class PlanStore {
   }
 }
 
+function fragmentIdsOfSubject(subject: Subject): string[] {
+  if (subject.kind === "vip") return [fragmentId.directorVip(subject.address)];
+  return subject.kind === "group" ? [fragmentId.directorGroup(subject.id)] : fragmentIdsOf(subject.id);
+}
+
 /** Whether somebody asked for a node to lose a service: it was deleted or switched off, the node is no part of it any more, or retires. */
 function isRemovalMeant(state: FleetState, serviceId: string, nodeId: string): boolean {
   const service = state.services.get(serviceId);
   const node = state.nodes.get(nodeId);
   if (!service || !node || service.deletedAt || !service.spec.enabled || node.state === "decommissioned") return true;
-  if (node.role === "director") return state.groups.get(service.spec.directorGroupId)?.activeNodeId !== nodeId;
+  if (node.role === "director") {
+    const group = state.groups.get(service.spec.directorGroupId);
+    return !group || !servingMembers(state.fleetGroup(group)).includes(nodeId);
+  }
   return !service.spec.realServers.some(({ nodeId: pinned, rip }) => (pinned ?? state.index.realServerAt(rip)?.id) === nodeId);
 }

@@ -6,6 +6,7 @@ import { newId } from "./new-id.ts";
 /** What happened, in the past tense; a closed set, so that the console can translate it. */
 export type AuditEventName =
   | `${"virtualService" | "directorGroup"}.${"created" | "updated" | "deleted"}`
+  | `directorGroup.${"membersMoved" | "moveAsked" | "drillAsked" | "moveDone" | "moveFailed"}`
   | `node.${"enrolled" | "renamed" | "revoked" | "decommissioned" | "quarantined" | "renewed" | "certificateRetired" | "maintenanceBegun" | "maintenanceEnded"}`
   | `enrollmentToken.${"created" | "revoked" | "used" | "refused" | "scriptFetched" | "preflightFailed"}`
   | `apiToken.${"created" | "revoked"}`

@@ -13,6 +13,7 @@ import {
 import { fragmentIdsOf, gateReason } from "@trigon/planner";
 import type { StoredGate, StoredNode, StoredService } from "./fleet-rows.ts";
 import type { FleetState } from "./fleet-state.ts";
+import { holderOf } from "./group-view.ts";
 import type { Live } from "./live.ts";
 import type { PlanStore } from "./plan-store.ts";
 
@@ -82,7 +83,7 @@ export function serviceView(sources: ViewSources, service: StoredService): Virtu
 
 /** What the active director said last of the service's real servers, older front ends of the service included. */
 export function healthView({ state, live }: ViewSources, service: StoredService): ServiceHealthView | null {
-  const directorNodeId = state.groups.get(service.spec.directorGroupId)?.activeNodeId;
+  const directorNodeId = holderOf({ state, live }, service.spec.directorGroupId);
   const said = directorNodeId ? live.report(directorNodeId)?.health : undefined;
   if (!directorNodeId || !said || !service.spec.enabled || service.deletedAt) return null;
   const own = fragmentIdsOf(service.id).flatMap((id) => said.get(id) ?? []);
@@ -147,7 +148,7 @@ export function nodeParts(sources: ViewSources, node: StoredNode) {
 }
 
 export function nodeView(sources: ViewSources, node: StoredNode): NodeView {
-  const { state, plans, live } = sources;
+  const { plans, live } = sources;
   const report = live.report(node.id);
   const parts = nodeParts(sources, node).map(({ part }) => part);
   const isConnected = live.isConnected(node.id);
@@ -166,7 +167,7 @@ export function nodeView(sources: ViewSources, node: StoredNode): NodeView {
     directorGroupId: node.directorGroupId,
     state: node.state,
     isConnected,
-    isActiveDirector: node.directorGroupId !== null && state.groups.get(node.directorGroupId)?.activeNodeId === node.id,
+    isActiveDirector: node.directorGroupId !== null && holderOf(sources, node.directorGroupId) === node.id,
     lastSeenAt: live.lastSeenAt(node.id)?.toISOString() ?? null,
     enrolledAt: node.enrolledAt.toISOString(),
     agentVersion: node.agentVersion,

@@ -6,6 +6,7 @@ export const idPrefixes = {
   realServer: "rs",
   node: "node",
   directorGroup: "dg",
+  groupMove: "move",
   token: "tok",
   change: "chg",
   request: "req",

@@ -66,6 +66,40 @@ export const DirectorVipFragment = z.object({
 });
 export type DirectorVipFragment = z.infer<typeof DirectorVipFragment>;
 
+/** Another member of a director's group, as VRRP and the sync of connections must know it. */
+export const GroupPeer = z.object({
+  nodeId: z.string(),
+  name: z.string(),
+  priority: z.int().min(1).max(254),
+  /** Where it speaks from; none: not known yet. */
+  addresses: z.array(IpAddress),
+});
+export type GroupPeer = z.infer<typeof GroupPeer>;
+
+/** A director's part in a group in mode `vrrp`: which VIPs the members move, and how they agree who holds them. */
+export const DirectorGroupFragment = z.object({
+  ...base,
+  kind: z.literal("director.group"),
+  groupId: z.string(),
+  name: z.string(),
+  /** The number of the group's IPVS sync, too. */
+  virtualRouterId: z.int().min(1).max(255),
+  priority: z.int().min(1).max(254),
+  preempt: z.boolean(),
+  advertMs: z.int().min(10).max(40_950),
+  /** Null: the interface whose network holds the peers' addresses. */
+  interface: z.string().nullable(),
+  peers: z.enum(["unicast", "multicast"]),
+  /** Where this member speaks from: one address or more, the interface's others are not used. */
+  addresses: z.array(IpAddress),
+  others: z.array(GroupPeer),
+  /** They move together. */
+  vips: z.array(IpAddress),
+  /** An operator asked that this member hold the VIPs, by the change `generation`; it is carried out once. Null: nobody asked. */
+  preferred: z.object({ nodeId: z.string(), generation: z.int().min(0) }).nullable(),
+});
+export type DirectorGroupFragment = z.infer<typeof DirectorGroupFragment>;
+
 /**
  * A director as a real server must know it: `index` names its tunnel device, `address` is where its tunnel packets come from, `mac` the link
  * address of that interface when known, so that a neighbour who forges `address` is told apart.
@@ -102,13 +136,19 @@ export const RealServerFragment = z.object({
 });
 export type RealServerFragment = z.infer<typeof RealServerFragment>;
 
-export const Fragment = z.discriminatedUnion("kind", [DirectorServiceFragment, DirectorVipFragment, RealServerFragment]);
+export const Fragment = z.discriminatedUnion("kind", [
+  DirectorServiceFragment,
+  DirectorVipFragment,
+  DirectorGroupFragment,
+  RealServerFragment,
+]);
 export type Fragment = z.infer<typeof Fragment>;
 
-/** Fragment ids: one per (service or VIP) and node role. */
+/** Fragment ids: one per (service, VIP or group) and node role. */
 export const fragmentId = {
   directorService: (serviceId: string) => `ds:${serviceId}`,
   directorVip: (vip: string) => `dv:${vip}`,
+  directorGroup: (groupId: string) => `dg:${groupId}`,
   realServer: (serviceId: string) => `rs:${serviceId}`,
 } as const;
 

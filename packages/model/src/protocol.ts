@@ -103,6 +103,34 @@ export type RealServerHealth = z.infer<typeof RealServerHealth>;
 export const HealthReport = z.object({ fragmentId: z.string(), mode: HealthMode, realServers: z.array(RealServerHealth) });
 export type HealthReport = z.infer<typeof HealthReport>;
 
+export const GroupRole = z.enum(["master", "backup", "fault", "unknown"]);
+export type GroupRole = z.infer<typeof GroupRole>;
+
+/** Something about a member that a person should know: a closed code, and a sentence. */
+export const GroupFinding = z.object({
+  code: z.string(),
+  message: z.string(),
+  meta: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+});
+export type GroupFinding = z.infer<typeof GroupFinding>;
+
+/** What a director says of its part in a group in mode `vrrp`. Times are of its own clock. */
+export const GroupReport = z.object({
+  groupId: z.string(),
+  role: GroupRole,
+  since: z.iso.datetime(),
+  /** Its last changes of role, the oldest first. */
+  transitions: z.array(z.object({ at: z.iso.datetime(), role: GroupRole })).max(20),
+  /** Daemons that the kernel runs to carry connections to the peers. */
+  syncDaemons: z.array(z.object({ state: z.enum(["master", "backup"]), interface: z.string(), syncId: z.int() })),
+  /** Whether it would take the VIPs now: its table is as planned and it can serve. */
+  isReady: z.boolean(),
+  /** Of the last wish `preferred` that it carried out or found carried out; null: none. */
+  preferredGeneration: z.int().nullable(),
+  findings: z.array(GroupFinding).max(50),
+});
+export type GroupReport = z.infer<typeof GroupReport>;
+
 /** Reports are ordered by (bootId, runId, pass): `runId` starts with the agent's start time, `pass` counts up within a run. */
 export const AgentReport = z.object({
   protocol: z.int(),
@@ -123,6 +151,8 @@ export const AgentReport = z.object({
   table: z.object({ rows: z.array(TableRow), total: z.int() }).optional(),
   /** Services whose health reads differently since the last accepted report; all of them when `full`. */
   health: z.array(HealthReport).optional(),
+  /** Its part in groups in mode `vrrp`, all of them; left out when unchanged since the last accepted report of this run. */
+  groups: z.array(GroupReport).optional(),
   events: z.array(AgentEvent),
   /** What doctor found; left out when nothing changed since the last accepted report of this run. */
   doctor: DoctorReport.optional(),

@@ -68,13 +68,43 @@ export const VirtualServiceSpec = z.strictObject({
 export type VirtualServiceSpec = z.infer<typeof VirtualServiceSpec>;
 export type VirtualServiceInput = z.input<typeof VirtualServiceSpec>;
 
-export const GroupMode = z.enum(["single"]);
+/** `single`: one member is named and holds the VIPs. `vrrp`: members agree among themselves (keepalived, VRRPv3), with no controller asked. */
+export const GroupMode = z.enum(["single", "vrrp"]);
+export type GroupMode = z.infer<typeof GroupMode>;
+
+export const VrrpMember = z.strictObject({
+  nodeId: Id,
+  /** The highest of those fit holds the VIPs; 255 is the address owner's and is not given away. */
+  priority: z.int().min(1).max(254),
+});
+export type VrrpMember = z.infer<typeof VrrpMember>;
+
+/** How the members of a group in mode `vrrp` agree. Heeded in that mode only. */
+export const VrrpSpec = z.strictObject({
+  /** Empty: every director of the group, the earliest enrolled first. */
+  members: z.array(VrrpMember).max(16).default([]),
+  /** Between two advertisements. VRRPv3 counts hundredths of a second. */
+  advertMs: z.int().min(10).max(40_950).multipleOf(10).default(100),
+  /** Whether a member that comes back takes the VIPs again from one of a lower priority. */
+  preempt: z.boolean().default(false),
+  /** Where members speak to one another; null: the interface whose network holds the members' own addresses. */
+  interface: z
+    .string()
+    .regex(/^(?!\.{1,2}$)[^\s/:]{1,15}$/, "1 to 15 characters without space, slash and colon")
+    .nullable()
+    .default(null),
+  peers: z.enum(["unicast", "multicast"]).default("unicast"),
+  /** Unique on a segment, and the number of the group's IPVS sync, too; null: the first that no other group has. */
+  virtualRouterId: z.int().min(1).max(255).nullable().default(null),
+});
+export type VrrpSpec = z.infer<typeof VrrpSpec>;
 
 export const DirectorGroupSpec = z.strictObject({
   name: Name,
   mode: GroupMode.default("single"),
-  /** The member that holds the VIPs; null: the first director that enrolls. */
+  /** Mode `single`: the member that holds the VIPs; null: the first director that enrolls. Mode `vrrp`: who holds them while the mode changes. */
   activeNodeId: Id.nullable().default(null),
+  vrrp: VrrpSpec.default(() => VrrpSpec.parse({})),
   /** Whether its VIPs answer echo requests. Everything else but their services they never answer. */
   ping: z.boolean().default(true),
   /** Whether agents keep rules that let this group's traffic through the hosts' own firewalls. */

@@ -4,7 +4,16 @@ import { Facts } from "./facts.ts";
 import { GuardView } from "./guard.ts";
 import { HealthCheck, HealthMode } from "./health.ts";
 import { PathView } from "./path.ts";
-import { AgentEvent, Counters, DrainReport, RealServerHealth, TableRow } from "./protocol.ts";
+import {
+  AgentEvent,
+  Counters,
+  DrainReport,
+  GroupFinding,
+  GroupReport,
+  GroupRole,
+  RealServerHealth,
+  TableRow,
+} from "./protocol.ts";
 import { ApiTokenSpec, DirectorGroupSpec, EnrollmentTokenSpec, RealServerSpec, VirtualServiceSpec } from "./spec.ts";
 import { SyncState } from "./status.ts";
 import { Forwarding, NodeRole, Protocol } from "./vocabulary.ts";
@@ -60,10 +69,70 @@ export const VirtualServiceView = VirtualServiceSpec.extend({
 });
 export type VirtualServiceView = z.infer<typeof VirtualServiceView>;
 
+/** A director of a group, as far as the group goes. */
+export const GroupMemberView = z.object({
+  nodeId: z.string(),
+  name: z.string(),
+  /** Whether it holds the VIPs: in mode `vrrp` by its own word, else because it was named. */
+  isActive: z.boolean(),
+  isConnected: z.boolean(),
+  /** Null: it is no member of the pair. */
+  priority: z.int().nullable(),
+  /** Whether it takes part in VRRP by now. */
+  isJoined: z.boolean(),
+  /** Null, and all below: it said nothing of this group. */
+  role: GroupRole.nullable(),
+  since: At.nullable(),
+  isReady: z.boolean().nullable(),
+  syncDaemons: GroupReport.shape.syncDaemons,
+  findings: z.array(GroupFinding),
+});
+export type GroupMemberView = z.infer<typeof GroupMemberView>;
+
+/** A takeover that somebody asked for. `drill`: there and back. */
+export const GroupMoveView = z.object({
+  id: z.string(),
+  directorGroupId: z.string(),
+  kind: z.enum(["move", "drill"]),
+  from: z.object({ nodeId: z.string(), name: z.string() }),
+  to: z.object({ nodeId: z.string(), name: z.string() }),
+  startedAt: At,
+  startedBy: z.string(),
+  endedAt: At.nullable(),
+  /** `returning`: a drill on its way back. */
+  state: z.enum(["moving", "returning", "done", "failed"]),
+  /** A closed code; empty: nothing is wrong. */
+  reason: z.string(),
+  /**
+   * From the end of one member's mastership to the beginning of the other's, by their own clocks, each set right by the controller's. No
+   * client measured it. Null: not measured.
+   */
+  gapMs: z.int().nullable(),
+  /** The same on the way back. */
+  backGapMs: z.int().nullable(),
+});
+export type GroupMoveView = z.infer<typeof GroupMoveView>;
+
+/** `joining` and `leaving`: the mode changes step by step, so that the VIPs are always held by exactly one. */
+export const GroupPhase = z.enum(["single", "joining", "paired", "leaving"]);
+
 export const DirectorGroupView = DirectorGroupSpec.extend({
   id: z.string(),
   revision: z.int(),
-  members: z.array(z.object({ nodeId: z.string(), name: z.string(), isActive: z.boolean() })),
+  members: z.array(GroupMemberView),
+  status: z.object({
+    phase: GroupPhase,
+    /** Who holds the VIPs, as far as is known. */
+    holderNodeId: z.string().nullable(),
+    /** The number in use; null: none was needed yet. */
+    virtualRouterId: z.int().nullable(),
+    vips: z.array(z.string()),
+    /** Whether the VIPs can be moved now, and if not, why. */
+    move: z.object({ toNodeId: z.string().nullable(), refusal: GroupFinding.nullable() }),
+    /** The newest change of holder that members told of, asked for or not. */
+    lastTakeover: z.object({ nodeId: z.string(), at: At }).nullable(),
+    findings: z.array(GroupFinding),
+  }),
 });
 export type DirectorGroupView = z.infer<typeof DirectorGroupView>;
 

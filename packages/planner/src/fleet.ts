@@ -3,10 +3,12 @@ import type {
   Facts,
   Forwarding,
   FragmentState,
+  GroupReport,
   NodeRole,
   Protocol,
   RealServerSpec,
   VirtualServiceSpec,
+  VrrpSpec,
 } from "@trigon/model";
 
 /** The fleet's rows, as far as planning needs them. Whoever stores them brings them in this shape. */
@@ -31,6 +33,24 @@ export interface FleetGroup {
   ping: boolean;
   /** Whether agents let its traffic through the hosts' own firewalls. */
   manageFirewall: boolean;
+  /** Null: mode `single`, and nobody takes part in VRRP any more. */
+  vrrp: FleetVrrp | null;
+}
+
+/** A group whose members agree by VRRP, are about to, or did. */
+export interface FleetVrrp {
+  /** Whether that is the group's mode; false: members are leaving it. */
+  isWanted: boolean;
+  name: string;
+  spec: VrrpSpec;
+  virtualRouterId: number;
+  /** Whom the group wants, the highest priority first. */
+  members: readonly { nodeId: string; priority: number }[];
+  /** Who takes part by now, a part of the members while the mode changes; see `groupStep`. */
+  joined: readonly string[];
+  /** Who took part, until each says that it let go; `sequence` is the change that took it out. */
+  leaving: readonly { nodeId: string; sequence: number }[];
+  preferred: { nodeId: string; generation: number } | null;
 }
 
 export interface FleetService {
@@ -77,6 +97,8 @@ export interface Gate {
 export interface NodeReport {
   generation: number;
   fragments: ReadonlyMap<string, FragmentState>;
+  /** Its part in groups in mode `vrrp`, by group; left out: it said nothing of any. */
+  groups?: ReadonlyMap<string, GroupReport>;
 }
 
 /** Look-ups over the fleet, each in constant time: planning one service never walks the fleet. */

@@ -31,3 +31,8 @@ function mix(word: number): number {
   mixed = Math.imul(mixed ^ (mixed >>> 13), 0xc2b2ae35);
   return (mixed ^ (mixed >>> 16)) >>> 0;
 }
+
+/** The hash is of what a fragment says, not of when it was said. */
+export function stamp<T extends object>(content: T, generation: number): T & { hash: string; generation: number } {
+  return { ...content, hash: stableHash(canonicalJson(content)), generation };
+}

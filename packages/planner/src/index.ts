@@ -4,6 +4,7 @@ export * from "./explain.ts";
 export * from "./fleet.ts";
 export * from "./foreign-service.ts";
 export * from "./gates.ts";
+export * from "./group.ts";
 export * from "./hash.ts";
 export * from "./judge-path.ts";
 export * from "./lint.ts";

@@ -11,7 +11,8 @@ import {
 } from "@trigon/model";
 import { holdsVip, sameEndpoint } from "./endpoints.ts";
 import type { Endpoint, Fleet, FleetGroup, FleetNode, FleetRealServer, FleetService, Gate } from "./fleet.ts";
-import { canonicalJson, stableHash } from "./hash.ts";
+import { isDirecting, servingMembers } from "./group.ts";
+import { canonicalJson, stamp } from "./hash.ts";
 import { sourceToward } from "./network.ts";
 
 export interface ServicePlanInput {
@@ -36,16 +37,12 @@ function olderIds(id: string): string[] {
   return Array.from({ length: olderMost }, (_, index) => `${id}:${index + 1}`);
 }
 
-/** A member that directs now: a quarantined one cannot be told otherwise, and goes on. */
-export function isDirecting(node: FleetNode | undefined): node is FleetNode {
-  return node !== undefined && (node.state === "active" || node.state === "quarantined");
-}
-
 /** The directors that shall hold a service. */
 export function directorsOf({ service, group, fleet }: Pick<ServicePlanInput, "service" | "group" | "fleet">): FleetNode[] {
-  if (service.deleted || !service.spec.enabled || group.activeNodeId === null) return [];
-  const active = fleet.node(group.activeNodeId);
-  return isDirecting(active) ? [active] : [];
+  if (service.deleted || !service.spec.enabled) return [];
+  return servingMembers(group)
+    .map((id) => fleet.node(id))
+    .filter(isDirecting);
 }
 
 /** What each node must hold for one service. Pure; nodes that need nothing are left out. */
@@ -66,19 +63,28 @@ export function vipsOf(input: Pick<ServicePlanInput, "service" | "gates" | "grou
   return [...new Set([input.service.spec.vip, ...older])];
 }
 
-/** A VIP's fragment, and the node that shall hold it: none while the member that held it before has not let go. */
+/**
+ * A VIP's fragment on each node that shall hold it, or hold it ready: in mode `single` one, none while the member that held it before has not
+ * let go; in mode `vrrp` every member that takes part, of which keepalived gives it to one.
+ */
 export function planVip(input: {
   vip: string;
   /** The change that last touched the VIP or its group. */
   generation: number;
   group: FleetGroup;
   fleet: Fleet;
-}): { nodeId: string; fragment: DirectorVipFragment } | undefined {
+}): Map<string, DirectorVipFragment> {
   const { vip, generation, group, fleet } = input;
+  const base = { id: fragmentId.directorVip(vip), kind: "director.vip", vip, ping: group.ping } as const;
+  const joined = group.vrrp?.joined ?? [];
+  if (joined.length > 0) {
+    const members = joined.map((id) => fleet.node(id)).filter(isDirecting);
+    return new Map(members.map(({ id }) => [id, stamp({ ...base, heldBy: "vrrp" as const }, generation)]));
+  }
   const active = group.activeNodeId === null ? undefined : fleet.node(group.activeNodeId);
-  if (!isDirecting(active) || group.releasing !== null) return undefined;
-  const content = { id: fragmentId.directorVip(vip), kind: "director.vip", vip, heldBy: "agent", ping: group.ping } as const;
-  return { nodeId: active.id, fragment: stamp(content, generation) };
+  const isLetGo = group.releasing === null && (group.vrrp?.leaving ?? []).length === 0;
+  if (!isDirecting(active) || !isLetGo) return new Map();
+  return new Map([[active.id, stamp({ ...base, heldBy: "agent" as const }, generation)]]);
 }
 
 /** The older front ends, in an order that everyone agrees on; the service's own comes first. */
@@ -258,9 +264,4 @@ function distinct<T extends { realServerId: string }>(items: readonly T[]): T[] 
 
 function compare(a: string, b: string): number {
   return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** The hash is of what a fragment says, not of when it was said. */
-function stamp<T extends object>(content: T, generation: number): T & { hash: string; generation: number } {
-  return { ...content, hash: stableHash(canonicalJson(content)), generation };
 }

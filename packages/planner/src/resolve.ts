@@ -13,6 +13,9 @@ export function resolveFragment(fragment: Fragment, facts: Facts, health?: Servi
       return directorService(fragment, facts, health);
     case "director.vip":
       return directorVip(fragment, facts);
+    case "director.group":
+      // What it means is not in the kernel but in keepalived, which the agent runs.
+      return [];
     case "realServer.serve":
       return realServer(fragment, facts);
     default:

@@ -1,7 +1,9 @@
-import { type DirectorGroupSpec, type DirectorGroupView, DomainError, type FieldError } from "@trigon/model";
+import { type DirectorGroupSpec, DomainError, type FieldError } from "@trigon/model";
+import { membersOf } from "@trigon/planner";
 import type { Draft } from "../draft.ts";
 import type { StoredGroup } from "../fleet-rows.ts";
 import type { FleetState } from "../fleet-state.ts";
+import { groupView } from "../group-view.ts";
 import { newId } from "../new-id.ts";
 import { checkRevision } from "../revision.ts";
 import type { ServiceContext } from "../service-context.ts";
@@ -10,7 +12,8 @@ import { sortedPage } from "../sorted-page.ts";
 import { matches } from "./text-filter.ts";
 
 /** Director groups own VIPs; one member holds them. */
-export function directorGroups({ store }: ServiceContext): Services["directorGroups"] {
+export function directorGroups(context: ServiceContext): Services["directorGroups"] {
+  const { store, sources } = context;
   return {
     async list(input) {
       const state = await store.refresh();
@@ -19,24 +22,25 @@ export function directorGroups({ store }: ServiceContext): Services["directorGro
         found,
         input,
         ({ name }) => name,
-        (group) => groupView(state, group),
+        (group) => groupView(sources, group),
       );
     },
 
     async get(id) {
       const state = await store.refresh();
-      return groupView(state, state.group(id));
+      return groupView(sources, state.group(id));
     },
 
     async create(call, spec) {
       const id = newId("directorGroup");
       await store.write(call, async (draft) => {
         check(draft.state, spec, null);
-        draft.putGroup({ id, ...spec, releasingNodeId: null, releasingSequence: null, revision: 1, deletedAt: null });
+        const group = { id, ...spec, ...freshProgress, sequence: 0, revision: 1, deletedAt: null };
+        draft.putGroup(withRouterId(draft.state, group));
         draft.change({ action: "created", objectKind: "directorGroup", objectId: id, objectName: spec.name, after: spec });
         draft.audit("directorGroup.created", id, { name: spec.name });
       });
-      return groupView(store.state, store.state.group(id));
+      return groupView(sources, store.state.group(id));
     },
 
     async replace(call, id, revision, spec) {
@@ -49,7 +53,7 @@ export function directorGroups({ store }: ServiceContext): Services["directorGro
         },
         { isOptional: true },
       );
-      return groupView(store.state, store.state.group(id));
+      return groupView(sources, store.state.group(id));
     },
 
     async delete(call, id, revision) {
@@ -74,9 +78,10 @@ export function putGroupSpec(draft: Draft, group: StoredGroup, spec: DirectorGro
   check(draft.state, spec, id);
   const before = specOf(group);
   if (JSON.stringify(before) === JSON.stringify(specOf({ ...group, ...spec }))) return;
-  const next = withActive(group, spec.activeNodeId, draft.sequence);
-  const { name, mode, ping, manageFirewall } = spec;
-  draft.putGroup({ ...next, name, mode, ping, manageFirewall, revision: group.revision + 1 });
+  // Who takes part in VRRP lets go of VIPs by VRRP, step by step; see the planner's `groupStep`.
+  const isAmongMembers = group.joined.length > 0 || (group.mode === "vrrp" && spec.mode === "vrrp");
+  const next = isAmongMembers ? group : withActive(group, spec.activeNodeId, draft.sequence);
+  draft.putGroup(withRouterId(draft.state, { ...next, ...specOf(spec), revision: group.revision + 1 }));
   const change = { action: "updated", objectKind: "directorGroup", objectId: id, objectName: spec.name } as const;
   draft.change({ ...change, before, after: spec });
   draft.audit("directorGroup.updated", id, { name: spec.name, activeNodeId: spec.activeNodeId });
@@ -101,7 +106,7 @@ export function restoreGroup(draft: Draft, id: string, before: DirectorGroupSpec
   const { name } = spec;
   check(draft.state, spec, id);
   const revision = (draft.state.groups.get(id)?.revision ?? 0) + 1;
-  draft.putGroup({ id, ...spec, releasingNodeId: null, releasingSequence: null, revision, deletedAt: null });
+  draft.putGroup(withRouterId(draft.state, { id, ...spec, ...freshProgress, sequence: 0, revision, deletedAt: null }));
   draft.change({ action: "created", objectKind: "directorGroup", objectId: id, objectName: name, after: spec });
   draft.audit("directorGroup.created", id, { name });
 }
@@ -113,19 +118,47 @@ export function withActive(group: StoredGroup, activeNodeId: string | null, sequ
   return { ...group, activeNodeId, releasingNodeId: group.activeNodeId, releasingSequence: sequence };
 }
 
-export const specOf = ({ name, mode, activeNodeId, ping, manageFirewall }: DirectorGroupSpec): DirectorGroupSpec => ({
+export const specOf = ({ name, mode, activeNodeId, vrrp, ping, manageFirewall }: DirectorGroupSpec): DirectorGroupSpec => ({
   name,
   mode,
   activeNodeId,
+  vrrp,
   ping,
   manageFirewall,
 });
 
+/** What a group is in the middle of when it is new: nothing. */
+export const freshProgress = {
+  releasingNodeId: null,
+  releasingSequence: null,
+  virtualRouterId: null,
+  joined: [],
+  leaving: [],
+  preferredNodeId: null,
+  preferredSequence: null,
+} as const satisfies Partial<StoredGroup>;
+
+/** The number that a group in mode `vrrp` goes by: the one asked for, its own, or the first that no other has. It is kept ever after. */
+function withRouterId(state: FleetState, group: StoredGroup): StoredGroup {
+  if (group.mode !== "vrrp") return group;
+  const taken = takenRouterIds(state, group.id);
+  const own = group.virtualRouterId !== null && !taken.has(group.virtualRouterId) ? group.virtualRouterId : null;
+  const first = Array.from({ length: 255 }, (_, index) => index + 1).find((id) => !taken.has(id)) ?? null;
+  return { ...group, virtualRouterId: group.vrrp.virtualRouterId ?? own ?? first };
+}
+
+/** Numbers that other groups go by, or did until lately: their members may still speak. */
+function takenRouterIds(state: FleetState, id: string): Map<number, StoredGroup> {
+  const others = state.liveGroups().filter((group) => group.id !== id && (group.mode === "vrrp" || group.joined.length > 0));
+  return new Map(others.flatMap((group) => (group.virtualRouterId === null ? [] : [[group.virtualRouterId, group] as const])));
+}
+
 function check(state: FleetState, spec: DirectorGroupSpec, id: string | null): void {
   const errors: FieldError[] = [];
-  const wrong = (pointer: string, code: string, detail: string) => errors.push({ pointer, code, detail });
+  const wrong = (pointer: string, code: string, detail: string, meta: FieldError["meta"] = {}) =>
+    errors.push({ pointer, code, detail, meta });
   if (state.liveGroups().some((other) => other.id !== id && other.name === spec.name)) {
-    wrong("/name", "name.taken", `Another director group is already called "${spec.name}".`);
+    wrong("/name", "name.taken", `Another director group is already called "${spec.name}".`, { name: spec.name });
   }
   if (spec.activeNodeId !== null) {
     const node = state.nodes.get(spec.activeNodeId);
@@ -133,17 +166,57 @@ function check(state: FleetState, spec: DirectorGroupSpec, id: string | null): v
       wrong("/activeNodeId", "node.unknown", "The active member must be an active director of this group.");
     }
   }
+  if (spec.mode === "vrrp") errors.push(...checkVrrp(state, spec, id));
+  else errors.push(...checkLeaving(state, spec, id));
   if (errors[0]) throw new DomainError("input.invalid", errors[0].detail, errors);
 }
 
-function groupView(state: FleetState, group: StoredGroup): DirectorGroupView {
-  return {
-    ...specOf(group),
-    id: group.id,
-    revision: group.revision,
-    members: state
-      .members(group.id)
-      .filter((node) => node.state === "active" || node.state === "quarantined")
-      .map(({ id, name }) => ({ nodeId: id, name, isActive: id === group.activeNodeId })),
-  };
+/** What is wrong with how members shall agree; pointers as in the spec. */
+function checkVrrp(state: FleetState, { vrrp }: DirectorGroupSpec, id: string | null): FieldError[] {
+  const errors: FieldError[] = [];
+  const wrong = (field: string, code: string, detail: string, meta: FieldError["meta"] = {}) =>
+    errors.push({ pointer: `/vrrp/${field}`, code, detail, meta });
+  const { members, virtualRouterId, interface: device } = vrrp;
+  for (const [index, { nodeId, priority }] of members.entries()) {
+    const node = state.nodes.get(nodeId);
+    const name = node?.name ?? nodeId;
+    if (node?.role !== "director" || node.state === "decommissioned" || node.state === "revoked") {
+      wrong(`members/${index}/nodeId`, "node.unknown", `${name} is no director that takes part.`, { node: name });
+    } else if (node.directorGroupId !== id) {
+      const group = (node.directorGroupId && state.groups.get(node.directorGroupId)?.name) || "";
+      const detail = `${name} is a member of ${group ? `the group "${group}"` : "another group"}.`;
+      wrong(`members/${index}/nodeId`, "member.otherGroup", detail, { node: name, group });
+    }
+    const twin = members.findIndex((other) => other.nodeId === nodeId);
+    if (twin < index) wrong(`members/${index}/nodeId`, "member.duplicate", `${name} is named twice.`, { node: name });
+    const rival = members.slice(0, index).find((other) => other.priority === priority && other.nodeId !== nodeId);
+    if (rival) {
+      const other = state.nodes.get(rival.nodeId)?.name ?? rival.nodeId;
+      const detail = `${other} has the priority ${priority} already: who comes first must be clear.`;
+      wrong(`members/${index}/priority`, "member.priorityTaken", detail, { priority, node: other });
+    }
+  }
+  const rival = virtualRouterId === null ? undefined : takenRouterIds(state, id ?? "").get(virtualRouterId);
+  if (rival) {
+    const detail = `The group "${rival.name}" goes by the number ${virtualRouterId} already.`;
+    wrong("virtualRouterId", "vrrp.routerIdTaken", detail, { virtualRouterId: virtualRouterId!, group: rival.name });
+  }
+  if (device !== null && id !== null) {
+    const directors = membersOf(vrrp, state.members(id)).flatMap(({ nodeId }) => state.nodes.get(nodeId) ?? []);
+    for (const { name, facts } of directors) {
+      const names = facts?.interfaces.map((leg) => leg.name).filter((one) => one !== "lo");
+      if (!names || names.includes(device)) continue;
+      const detail = `${name} has no interface ${device}; it has ${names.join(", ") || "none"}.`;
+      wrong("interface", "vrrp.noInterface", detail, { node: name, interface: device, has: names.join(", ") });
+    }
+  }
+  return errors;
+}
+
+/** VIPs in service need somebody to hold them when VRRP ends. */
+function checkLeaving(state: FleetState, { activeNodeId }: DirectorGroupSpec, id: string | null): FieldError[] {
+  const group = id === null ? undefined : state.groups.get(id);
+  if (group?.mode !== "vrrp" || activeNodeId !== null || state.groupVips(group.id).length === 0) return [];
+  const detail = "Its VIPs are in service: say which member shall hold them.";
+  return [{ pointer: "/activeNodeId", code: "group.holderRequired", detail }];
 }

@@ -1,6 +1,7 @@
 import { DomainError, type ForeignServiceView, VirtualServiceSpec } from "@trigon/model";
 import { adopted, type ForeignService, foreignServices } from "@trigon/planner";
 import type { Call } from "../actor.ts";
+import { holderOf } from "../group-view.ts";
 import { newId } from "../new-id.ts";
 import { parseOrThrow } from "../problem.ts";
 import { audit } from "../record.ts";
@@ -68,7 +69,7 @@ export function foreign({ db, store, live, sources, controllerAddresses }: Servi
       await store.write(call, async (draft) => {
         const node = draft.state.node(nodeId);
         const group = node.directorGroupId === null ? undefined : draft.state.groups.get(node.directorGroupId);
-        if (!group || group.activeNodeId !== nodeId)
+        if (!group || holderOf(sources, group.id) !== nodeId)
           throw new DomainError("input.invalid", `${node.name} does not hold the VIPs of its group.`);
         const spec = parseOrThrow(VirtualServiceSpec, { ...answer.spec, directorGroupId: group.id });
         await editor.create(draft, id, spec, { heldBy: nodeId });

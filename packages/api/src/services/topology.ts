@@ -1,6 +1,7 @@
 import type { ServiceCountersView, TopologyDirector, TopologyLink, TopologyService, TopologyView } from "@trigon/model";
 import type { StoredService } from "../fleet-rows.ts";
 import type { FleetState } from "../fleet-state.ts";
+import { holderOf } from "../group-view.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
 import { nodeView, serviceView } from "../views.ts";
@@ -32,7 +33,7 @@ export function topology(context: ServiceContext): Services["topology"] {
   function pictured(state: FleetState, service: StoredService, figures: ServiceCountersView | undefined) {
     const { spec } = service;
     const view = serviceView(sources, service);
-    const directorNodeId = state.groups.get(spec.directorGroupId)?.activeNodeId ?? null;
+    const directorNodeId = holderOf(sources, spec.directorGroupId);
     const director = directorNodeId === null ? undefined : state.nodes.get(directorNodeId);
     const ofRealServer = new Map(figures?.realServers.map((one) => [one.realServerId, one]));
     const health = new Map(view.status.health?.realServers.map((one) => [one.realServerId, one]));

@@ -20,8 +20,10 @@ export function DirectorGroups() {
       onSettled: () => void queryClient.invalidateQueries(trpc.directorGroup.pathFilter()),
     }),
   );
-  const set = ({ id, revision, members: _members, ...spec }: DirectorGroupView, change: Partial<DirectorGroupSpec>) =>
-    replace.mutate({ id, revision, spec: DirectorGroupSpec.parse({ ...spec, ...change }) });
+  const set = (
+    { id, revision, members: _members, status: _status, ...spec }: DirectorGroupView,
+    change: Partial<DirectorGroupSpec>,
+  ) => replace.mutate({ id, revision, spec: DirectorGroupSpec.parse({ ...spec, ...change }) });
   return (
     <Card>
       <CardHeader title={t("groups.title")} hint={t("groups.hint")} />
