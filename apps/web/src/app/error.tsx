@@ -8,6 +8,7 @@ export default function ErrorPage({ error, reset }: { error: Error; reset: () =>
   const t = useTranslations("errors");
   return (
     <EmptyState icon={CircleAlert} title={t("pageBroke")} action={<Button onClick={reset}>{t("retry")}</Button>}>
+      <title>{`${t("pageBroke")} · Trigon`}</title>
       {error.message}
     </EmptyState>
   );

@@ -7,8 +7,8 @@ import { densityCookie } from "../lib/density.ts";
 import { Providers } from "../lib/providers.tsx";
 import "./globals.css";
 
+// No title here: each page brings its own, in the reader's language.
 export const metadata: Metadata = {
-  title: { default: "Trigon", template: "%s · Trigon" },
   robots: { index: false, follow: false },
 };
 export const viewport: Viewport = {

@@ -9,6 +9,7 @@ export function NotFound() {
   const t = useTranslations();
   return (
     <main className="grid min-h-dvh place-items-center">
+      <title>{`${t("errors.noPage")} · Trigon`}</title>
       <EmptyState
         icon={FileQuestion}
         title={t("errors.noPage")}

@@ -1,7 +1,7 @@
 "use client";
 import { ChevronRight } from "lucide-react";
 import Link from "next/link";
-import { type ReactNode, useEffect } from "react";
+import type { ReactNode } from "react";
 
 /** The title of a page, where it lies, and what can be done there. */
 export function PageHeader(props: {
@@ -13,11 +13,9 @@ export function PageHeader(props: {
   chips?: ReactNode;
   actions?: ReactNode;
 }) {
-  useEffect(() => {
-    document.title = `${props.title} · Trigon`;
-  }, [props.title]);
   return (
     <div className="mb-5 flex flex-wrap items-start justify-between gap-x-6 gap-y-3">
+      <title>{`${props.title} · Trigon`}</title>
       <div className="min-w-0">
         {props.parent ? (
           <Link

@@ -1,19 +1,7 @@
 "use client";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import {
-  Button,
-  buttonStyle,
-  Callout,
-  Card,
-  CardHeader,
-  ConfirmDialog,
-  EmptyState,
-  Figure,
-  SkeletonRows,
-  toast,
-} from "@trigon/ui";
-import { CircleAlert, CircleCheck, Network, Server } from "lucide-react";
-import Link from "next/link";
+import { Button, Callout, Card, CardHeader, ConfirmDialog, Figure, SkeletonRows, toast } from "@trigon/ui";
+import { CircleAlert, CircleCheck } from "lucide-react";
 import { useState } from "react";
 import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
@@ -23,6 +11,7 @@ import { useSay } from "../../i18n/say.ts";
 import { bitRate, perSecond } from "../../lib/format.ts";
 import { live, useCounters, useWatch } from "../../lib/live.ts";
 import { type Outputs, useTRPC } from "../../lib/trpc.ts";
+import { FirstRun } from "./first-run-card.tsx";
 
 type Overview = Outputs["overview"]["get"];
 
@@ -52,6 +41,7 @@ function Content({ overview }: { overview: Overview }) {
   return (
     <div className="space-y-4">
       {fleet.observeOnly ? <ObserveOnly /> : null}
+      <FirstRun overview={overview} />
       <Health overview={overview} />
       <div className="grid gap-4 lg:grid-cols-2">
         <Card className="p-4">
@@ -66,7 +56,6 @@ function Content({ overview }: { overview: Overview }) {
         </Card>
         <Traffic />
       </div>
-      {nodes.total === 0 || services.total === 0 ? <FirstSteps overview={overview} /> : null}
     </div>
   );
 }
@@ -140,39 +129,6 @@ function Traffic() {
 function sum(values: readonly (number | null)[]): number | null {
   const known = values.filter((value) => value !== null);
   return known.length === 0 ? null : known.reduce((total, value) => total + value, 0);
-}
-
-function FirstSteps({ overview: { nodes } }: { overview: Overview }) {
-  const t = useTranslations("overview");
-  return (
-    <Card>
-      {nodes.total === 0 ? (
-        <EmptyState
-          icon={Server}
-          title={t("noNodes")}
-          action={
-            <Link href="/nodes/enroll" className={buttonStyle({ variant: "primary" })}>
-              {t("enroll")}
-            </Link>
-          }
-        >
-          {t("noNodesHint")}
-        </EmptyState>
-      ) : (
-        <EmptyState
-          icon={Network}
-          title={t("noServices")}
-          action={
-            <Link href="/services/new" className={buttonStyle({ variant: "primary" })}>
-              {t("createService")}
-            </Link>
-          }
-        >
-          {t("noServicesHint")}
-        </EmptyState>
-      )}
-    </Card>
-  );
 }
 
 /** The database is older than what the nodes hold: nothing is applied until somebody says that it is the truth. */

@@ -1,7 +1,7 @@
 "use client";
 import { Button, Callout, Card, Field, Input, Logo } from "@trigon/ui";
 import { useSearchParams } from "next/navigation";
-import { type FormEvent, useEffect, useRef, useState } from "react";
+import { type FormEvent, useRef, useState } from "react";
 import { useTranslations } from "use-intl";
 import { LanguageMenu, ThemeMenu } from "../../components/preferences.tsx";
 import { type SignInOutcome, safeNext, signIn } from "../../lib/session.ts";
@@ -13,9 +13,6 @@ export function SignInForm() {
   const [isBusy, setBusy] = useState(false);
   const [outcome, setOutcome] = useState<SignInOutcome | null>(null);
   const passwordInput = useRef<HTMLInputElement>(null);
-  useEffect(() => {
-    document.title = `${t("signIn")} · Trigon`;
-  }, [t]);
 
   async function submit(event: FormEvent<HTMLFormElement>) {
     event.preventDefault();
@@ -34,6 +31,7 @@ export function SignInForm() {
 
   return (
     <main className="flex min-h-dvh flex-col items-center justify-center gap-6 px-4 py-10">
+      <title>{`${t("signIn")} · Trigon`}</title>
       <div className="flex items-center gap-3">
         <Logo className="size-10" />
         <div>

@@ -1,0 +1,82 @@
+"use client";
+import { useQuery } from "@tanstack/react-query";
+import { Button, buttonStyle, Card, CardHeader, cn } from "@trigon/ui";
+import { Circle, CircleCheck, X } from "lucide-react";
+import Link from "next/link";
+import { useEffect, useState } from "react";
+import { useTranslations } from "use-intl";
+import { live, useCounters } from "../../lib/live.ts";
+import { type Outputs, useTRPC } from "../../lib/trpc.ts";
+import { doneSteps, type FirstStep, firstSteps } from "./first-run.ts";
+
+const hiddenKey = "trigon_first_run_hidden";
+const leads: Record<FirstStep, string> = {
+  director: "/nodes/enroll",
+  realServers: "/nodes/enroll",
+  service: "/services/new",
+  traffic: "/topology",
+};
+
+/** From an empty appliance to balanced packets: a list that ticks itself from live data, and goes away when all is done. */
+export function FirstRun({ overview }: { overview: Outputs["overview"]["get"] }) {
+  const t = useTranslations();
+  const trpc = useTRPC();
+  const nodes = useQuery({ ...trpc.node.list.queryOptions({ limit: 200 }), ...live });
+  const counters = useCounters();
+  const [isHidden, setHidden] = useState(true);
+  useEffect(() => setHidden(localStorage.getItem(hiddenKey) === "yes"), []);
+  const connections = counters ? [...counters.values()].reduce((sum, { totals }) => sum + totals.connections, 0) : 0;
+  const isKnown = nodes.data !== undefined && counters !== undefined;
+  const done = doneSteps({ nodes: nodes.data?.data ?? [], services: overview.services, connections });
+  const isComplete = done.size === firstSteps.length;
+  // Who watched the last step tick sees that it did; who comes later sees nothing.
+  const [wasOpen, setWasOpen] = useState(false);
+  useEffect(() => {
+    if (isKnown && !isComplete) setWasOpen(true);
+  }, [isKnown, isComplete]);
+  if (isHidden || !isKnown || (isComplete && !wasOpen)) return null;
+  const next = firstSteps.find((step) => !done.has(step));
+  const hide = () => {
+    localStorage.setItem(hiddenKey, "yes");
+    setHidden(true);
+  };
+  return (
+    <Card>
+      <CardHeader
+        title={isComplete ? t("firstRun.complete") : t("firstRun.title")}
+        hint={t("firstRun.progress", { done: done.size, total: firstSteps.length })}
+        actions={
+          <Button variant="ghost" size="iconSm" aria-label={t("firstRun.hide")} onClick={hide}>
+            <X aria-hidden />
+          </Button>
+        }
+      />
+      <ol className="divide-y">
+        {firstSteps.map((step) => {
+          const isDone = done.has(step);
+          const Icon = isDone ? CircleCheck : Circle;
+          return (
+            <li key={step} className="flex flex-wrap items-center gap-x-3 gap-y-2 px-4 py-3">
+              <Icon aria-hidden className={cn("size-5 shrink-0", isDone ? "text-good" : "text-soft")} />
+              <div className="min-w-52 flex-1">
+                <p className={cn("font-medium", isDone && "text-soft")}>
+                  {t(`firstRun.${step}.title`)}{" "}
+                  <span className="sr-only">{isDone ? t("firstRun.done") : t("firstRun.open")}</span>
+                </p>
+                {isDone ? null : <p className="max-w-[70ch] text-soft">{t(`firstRun.${step}.hint`)}</p>}
+              </div>
+              {isDone ? null : (
+                <Link
+                  href={leads[step]}
+                  className={buttonStyle({ variant: step === next ? "primary" : "secondary", size: "sm" })}
+                >
+                  {t(`firstRun.${step}.action`)}
+                </Link>
+              )}
+            </li>
+          );
+        })}
+      </ol>
+    </Card>
+  );
+}
