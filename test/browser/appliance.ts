@@ -8,6 +8,7 @@ export const admin = { username: "admin", password: "correct horse battery stapl
 interface Place {
   consoleUrl: string;
   apiUrl: string;
+  agentUrl: string;
   databaseUrl: string;
   caFile: string;
 }

@@ -15,19 +15,21 @@ export interface Appliance {
 type Counters = Record<"connections" | "inPackets" | "outPackets" | "inBytes" | "outBytes", number>;
 type Plan = { fleetId: string; epoch: number; generation: number; fragments: { id: string; hash: string }[] };
 
+type Call = (method: string, path: string, body?: unknown) => Promise<unknown>;
+
 /**
  * A node that enrolled and speaks the agent protocol, but has no kernel: it says that it holds whatever it should. For pages that need a
  * fleet and no packets.
  */
 export class PretendAgent {
-  readonly #call: (method: string, path: string, body?: unknown) => Promise<unknown>;
+  readonly #call: Call;
   readonly #run = `run-${Date.now()}`;
   #pass = 0;
 
   private constructor(
     readonly nodeId: string,
     readonly name: string,
-    call: PretendAgent["#call"],
+    call: Call,
   ) {
     this.#call = call;
   }
@@ -37,6 +39,7 @@ export class PretendAgent {
     role: "director" | "realServer",
     name: string,
     address: string,
+    directorGroupId: string | null = null,
   ): Promise<PretendAgent> {
     const folder = mkdtempSync(join(tmpdir(), "trigon-agent-"));
     const keyFile = join(folder, "key.pem");
@@ -46,7 +49,13 @@ export class PretendAgent {
     rmSync(folder, { recursive: true });
     const ca = readFileSync(appliance.caFile);
     const authorization = `Bearer ${appliance.token}`;
-    const made = await ask({ url: `${appliance.apiUrl}/enrollment-tokens`, method: "POST", body: { role }, ca, authorization });
+    const made = await ask({
+      url: `${appliance.apiUrl}/enrollment-tokens`,
+      method: "POST",
+      body: { role, directorGroupId },
+      ca,
+      authorization,
+    });
     const leg = { name: "eth0", mac: "02:00:00:00:00:02", mtu: 1500, up: true, addresses: [{ address, prefix: 24 }] };
     const facts = {
       ...{ hostname: name, machineId: `m-${name}`, bootId: `b-${name}`, kernel: "6.1.0", architecture: "x86_64" },

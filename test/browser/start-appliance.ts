@@ -18,6 +18,7 @@ export default async function start(): Promise<() => Promise<void>> {
   handOver({
     consoleUrl: appliance.consoleUrl,
     apiUrl: appliance.apiUrl,
+    agentUrl: appliance.agentUrl,
     databaseUrl: appliance.databaseUrl,
     caFile: appliance.caFile,
   });

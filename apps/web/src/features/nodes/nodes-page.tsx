@@ -1,14 +1,14 @@
 "use client";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import type { NodeView } from "@trigon/model";
-import { Button, buttonStyle, Card, Chip, type Column, DataTable, EmptyState, Input, SkeletonRows } from "@trigon/ui";
+import { Button, buttonStyle, Card, Chip, type Column, DataTable, EmptyState, SkeletonRows } from "@trigon/ui";
 import { Crown, Plus, SearchX, Server } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
-import { useEffect, useState } from "react";
 import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemView } from "../../components/problem-view.tsx";
+import { SearchBox } from "../../components/search-box.tsx";
 import { SyncChip } from "../../components/sync.tsx";
 import { TextLink } from "../../components/text-link.tsx";
 import { When } from "../../components/time.tsx";
@@ -78,27 +78,6 @@ export function NodesPage() {
         ) : null}
       </Card>
     </>
-  );
-}
-
-function SearchBox({ label, value, onChange }: { label: string; value: string; onChange: (text: string) => void }) {
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only typing starts the clock
-  useEffect(() => {
-    if (text === value) return;
-    const timer = setTimeout(() => onChange(text.trim()), 250);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return (
-    <Input
-      type="search"
-      aria-label={label}
-      placeholder={label}
-      className="sm:max-w-80"
-      value={text}
-      onChange={(event) => setText(event.target.value)}
-    />
   );
 }
 

@@ -1,11 +1,13 @@
 "use client";
-import { useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import type { AuditEventView } from "@trigon/model";
 import { Button, Card, type Column, DataTable, EmptyState, SkeletonRows } from "@trigon/ui";
-import { ScrollText } from "lucide-react";
+import { ScrollText, SearchX } from "lucide-react";
+import { useRouter, useSearchParams } from "next/navigation";
 import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemView } from "../../components/problem-view.tsx";
+import { SearchBox } from "../../components/search-box.tsx";
 import { Moment } from "../../components/time.tsx";
 import { useSay } from "../../i18n/say.ts";
 import { useTRPC } from "../../lib/trpc.ts";
@@ -15,10 +17,13 @@ export function AuditPage() {
   const t = useTranslations();
   const say = useSay();
   const trpc = useTRPC();
+  const router = useRouter();
+  const query = useSearchParams().get("q") ?? "";
+  const setQuery = (text: string) => router.replace(text ? `/audit?q=${encodeURIComponent(text)}` : "/audit", { scroll: false });
   const events = useInfiniteQuery(
     trpc.audit.list.infiniteQueryOptions(
-      { limit: 100 },
-      { refetchInterval: 10_000, getNextPageParam: (page) => page.nextCursor ?? undefined },
+      { limit: 100, query: query || undefined },
+      { refetchInterval: 10_000, getNextPageParam: (page) => page.nextCursor ?? undefined, placeholderData: keepPreviousData },
     ),
   );
   const rows = events.data?.pages.flatMap((page) => page.data);
@@ -55,12 +60,23 @@ export function AuditPage() {
     <>
       <PageHeader title={t("audit.title")} hint={t("audit.hint")} />
       <Card>
+        {query || rows?.length !== 0 ? (
+          <div className="border-b p-3">
+            <SearchBox label={t("audit.search")} value={query} onChange={setQuery} />
+          </div>
+        ) : null}
         {rows === undefined ? (
           events.error ? (
             <ProblemView error={events.error} onRetry={() => void events.refetch()} />
           ) : (
             <SkeletonRows label={t("common.loading")} />
           )
+        ) : rows.length === 0 && query ? (
+          <EmptyState
+            icon={SearchX}
+            title={t("audit.noMatch")}
+            action={<Button onClick={() => setQuery("")}>{t("services.clearFilter")}</Button>}
+          />
         ) : rows.length === 0 ? (
           <EmptyState icon={ScrollText} title={t("audit.empty")} />
         ) : (

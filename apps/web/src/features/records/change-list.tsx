@@ -1,10 +1,11 @@
 "use client";
-import { useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useInfiniteQuery, useMutation, useQueryClient } from "@tanstack/react-query";
 import { Button, Card, Chip, ConfirmDialog, EmptyState, SkeletonRows, toast } from "@trigon/ui";
-import { History, Minus, Pencil, Plus, Undo2 } from "lucide-react";
+import { History, Minus, Pencil, Plus, SearchX, Undo2 } from "lucide-react";
 import { useState } from "react";
 import { useTranslations } from "use-intl";
 import { ProblemCallout, ProblemView } from "../../components/problem-view.tsx";
+import { SearchBox } from "../../components/search-box.tsx";
 import { SyncChip } from "../../components/sync.tsx";
 import { TextLink } from "../../components/text-link.tsx";
 import { Moment, When } from "../../components/time.tsx";
@@ -21,26 +22,41 @@ const actionLooks = {
   deleted: { tone: "bad", icon: Minus },
 } as const;
 
-/** Changes, newest first: who, when, which fields, and what became of it on each node. With `objectId`, those of one object. */
-export function ChangeList({ objectId }: { objectId?: string }) {
+/**
+ * Changes, newest first: who, when, which fields, and what became of it on each node. With `objectId`, those of one object; with `onQuery`
+ * they can be filtered.
+ */
+export function ChangeList(props: { objectId?: string; query?: string; onQuery?: (text: string) => void }) {
+  const { objectId, query = "", onQuery } = props;
   const t = useTranslations();
   const trpc = useTRPC();
   const changes = useInfiniteQuery(
     trpc.change.list.infiniteQueryOptions(
-      { limit: 50, query: objectId },
-      { ...live, getNextPageParam: (page) => page.nextCursor ?? undefined },
+      { limit: 50, query: objectId ?? (query || undefined) },
+      { ...live, getNextPageParam: (page) => page.nextCursor ?? undefined, placeholderData: keepPreviousData },
     ),
   );
   const loaded = changes.data?.pages.flatMap((page) => page.data);
   const shown = objectId ? loaded?.filter((change) => change.objectId === objectId) : loaded;
   return (
     <Card>
+      {onQuery && (query || shown?.length !== 0) ? (
+        <div className="border-b p-3">
+          <SearchBox label={t("changes.search")} value={query} onChange={onQuery} />
+        </div>
+      ) : null}
       {shown === undefined ? (
         changes.error ? (
           <ProblemView error={changes.error} onRetry={() => void changes.refetch()} />
         ) : (
           <SkeletonRows label={t("common.loading")} />
         )
+      ) : shown.length === 0 && query ? (
+        <EmptyState
+          icon={SearchX}
+          title={t("changes.noMatch")}
+          action={<Button onClick={() => onQuery?.("")}>{t("services.clearFilter")}</Button>}
+        />
       ) : shown.length === 0 ? (
         <EmptyState icon={History} title={t("changes.empty")}>
           {t("changes.emptyHint")}

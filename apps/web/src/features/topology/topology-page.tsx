@@ -1,6 +1,6 @@
 "use client";
 import type { TopologyView } from "@trigon/model";
-import { Button, buttonStyle, Callout, Card, Chip, cn, EmptyState, Input, SkeletonRows } from "@trigon/ui";
+import { Button, buttonStyle, Callout, Card, Chip, cn, EmptyState, SkeletonRows } from "@trigon/ui";
 import { useSubscription } from "@trpc/tanstack-react-query";
 import { Network, Plus, SearchX, Unplug } from "lucide-react";
 import Link from "next/link";
@@ -9,6 +9,7 @@ import { useEffect, useMemo, useState } from "react";
 import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemView } from "../../components/problem-view.tsx";
+import { SearchBox } from "../../components/search-box.tsx";
 import { useVisible } from "../../lib/live.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { Details } from "./details.tsx";
@@ -53,7 +54,7 @@ export function TopologyPage() {
       />
       <Card>
         <div className="flex flex-wrap items-center gap-2 border-b p-3">
-          <SearchBox value={query} onChange={(text) => set({ q: text, at: null })} />
+          <SearchBox label={t("search")} value={query} onChange={(text) => set({ q: text, at: null })} />
           {serviceId ? (
             <span className="flex items-center gap-2 text-soft">
               {t("onlyOne")}
@@ -234,26 +235,4 @@ function useTopology(query: string, serviceId: string | undefined) {
     isStale: status === "error" || (status === "connecting" && error !== null),
     retry: reset,
   };
-}
-
-function SearchBox({ value, onChange }: { value: string; onChange: (text: string) => void }) {
-  const t = useTranslations("topology");
-  const [text, setText] = useState(value);
-  useEffect(() => setText(value), [value]);
-  // biome-ignore lint/correctness/useExhaustiveDependencies: only typing starts the clock
-  useEffect(() => {
-    if (text === value) return;
-    const timer = setTimeout(() => onChange(text.trim()), 250);
-    return () => clearTimeout(timer);
-  }, [text]);
-  return (
-    <Input
-      type="search"
-      aria-label={t("search")}
-      placeholder={t("search")}
-      className="sm:max-w-80"
-      value={text}
-      onChange={(event) => setText(event.target.value)}
-    />
-  );
 }
