@@ -8,6 +8,8 @@ export interface PlanContext {
   position: PlanPosition | null;
   fragments: ReadonlyMap<string, RawFragment>;
   maxRemovalShare: number;
+  /** The generation that cut this node off and was put back; null or left out: none. */
+  takenBack?: number | null;
 }
 
 export type RefusalReason =
@@ -15,6 +17,7 @@ export type RefusalReason =
   | "fleet.foreign"
   | "node.foreign"
   | "plan.older"
+  | "plan.takenBack"
   | "plan.massRemoval"
   | "fleet.observeOnly";
 
@@ -49,6 +52,9 @@ export function judgePlan(plan: PlanEnvelope, context: PlanContext): Verdict {
       "plan.older",
       `The plan is generation ${plan.generation} of epoch ${plan.epoch}, this node has ${position.generation} of ${position.epoch}`,
     );
+  const { takenBack = null } = context;
+  if (takenBack !== null && !plan.insists && plan.epoch === position?.epoch && plan.generation <= takenBack)
+    return refuse("plan.takenBack", `Generation ${takenBack} cut this node off and was put back: it waits for a newer one`);
   if (plan.observeOnly) return refuse("fleet.observeOnly", "The fleet is in observe-only mode until an operator confirms it");
   const whole = plan.since === null;
   if (!whole && (!position || plan.since! > position.generation || plan.epoch !== position.epoch)) return { verdict: "gap" };

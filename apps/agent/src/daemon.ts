@@ -46,8 +46,9 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   setMaxListeners(0, signal);
   let reporter: Reporter | undefined;
   const node = await openNode({ paths, log, onChange: () => reporter?.changed() });
-  const { loop, kernel, health, drains } = node;
+  const { loop, kernel, health, drains, guard } = node;
   loop.start();
+  guard?.resume(loop.position);
   // First what is cached. A kernel in trouble must not keep commands waiting for ever.
   await Promise.race([loop.settled(), aborted(signal), sleep(firstPassMs, undefined, { ref: false })]);
   const identity = openIdentity(paths, log);
@@ -107,6 +108,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       log,
       handlers: {
         position: () => loop.position,
+        takenBack: () => guard?.takenBack ?? null,
         onPlan: (plan, json) => (loop.accept(plan, [json]).verdict === "gap" ? "gap" : "done"),
         onReportNow: () => reporter?.now(),
         onProbe: (serviceId) => {
@@ -117,7 +119,8 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       },
     });
     link = current;
-    reporter = new Reporter({ loop, health, doctor, link: current, run, fleetId, log });
+    const onDelivered = (generation: number) => guard?.reached(generation);
+    reporter = new Reporter({ loop, health, doctor, link: current, run, fleetId, onDelivered, log });
     current.start();
     reporter.changed();
     void watchListeners({ loop, link: current, log, signal });

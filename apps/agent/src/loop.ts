@@ -6,6 +6,7 @@ import {
   Fragment,
   type FragmentState,
   type PlanEnvelope,
+  type PlanGuard,
   parseFragment,
   type RawFragment,
   type Resource,
@@ -16,6 +17,7 @@ import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type Pas
 import { judgePlan, type Verdict } from "./admission.ts";
 import type { LoopDrains } from "./drain/drains.ts";
 import { type ForeignWishes, isSettled, takeOver } from "./foreign.ts";
+import type { LoopGuard } from "./guard/reachability.ts";
 import type { LoopHealth } from "./health/checks.ts";
 import { type Log, reasonOf } from "./log.ts";
 import type { LoopSlowStarts } from "./slow-start/slow-starts.ts";
@@ -93,6 +95,8 @@ export interface LoopOptions {
   drains?: LoopDrains;
   /** Left out: real servers that come back have their full weight at once. */
   slowStarts?: LoopSlowStarts;
+  /** Left out: nobody is there to be cut off from, and no plan is ever put back. */
+  guard?: LoopGuard;
   times?: LoopTimes;
 }
 
@@ -172,6 +176,7 @@ export class NodeLoop {
   readonly #health: LoopHealth | undefined;
   readonly #drains: LoopDrains | undefined;
   readonly #slowStarts: LoopSlowStarts | undefined;
+  readonly #guard: LoopGuard | undefined;
   readonly #log: Log;
   readonly #onChange: () => void;
   readonly #times: LoopTimes;
@@ -187,6 +192,7 @@ export class NodeLoop {
   #policy: Policy | null;
   #hold: Hold | null = null;
   #reached: PlanPosition | null = null;
+  #carriedOut: PlanPosition | null = null;
   #facts: Facts | null = null;
   #factsText = "";
   #foreign: Resource[] = [];
@@ -228,6 +234,7 @@ export class NodeLoop {
     this.#health = options.health;
     this.#drains = options.drains;
     this.#slowStarts = options.slowStarts;
+    this.#guard = options.guard;
     this.#log = options.log;
     this.#onChange = options.onChange;
     this.#times = options.times ?? loopTimes;
@@ -240,6 +247,10 @@ export class NodeLoop {
   /** The position whose every removal and change a pass has carried out or tried; null before the first pass. */
   get reached(): PlanPosition | null {
     return this.#reached;
+  }
+  /** The same, but that something of an earlier plan may not be removed yet. */
+  get carriedOut(): PlanPosition | null {
+    return this.#carriedOut;
   }
   get facts(): Facts | null {
     return this.#facts;
@@ -326,10 +337,20 @@ export class NodeLoop {
       position: this.position,
       fragments: this.#cache?.fragments ?? new Map(),
       maxRemovalShare: this.#policy!.maxRemovalShare,
+      takenBack: this.#guard?.takenBack ?? null,
     });
     if (verdict.verdict === "refuse") this.#event("plan.refused", null, verdict.message);
-    if (verdict.verdict === "accept") this.#take(verdict.step, isWholly(verdict.step, plan) ? onOneLine(json) : undefined);
+    if (verdict.verdict === "accept")
+      this.#take(verdict.step, plan.guard, isWholly(verdict.step, plan) ? onOneLine(json) : undefined);
     return verdict;
+  }
+
+  /** Puts back what stood before the plan that cut this node off; `step` leads there. */
+  takeBack(step: PlanStep, message: string): void {
+    if (!this.#cache) return;
+    this.#cache.goBack(step);
+    this.#event("plan.refused", null, message);
+    this.#goOn(step);
   }
 
   /** Gives real servers the weights that their health asks for now: only these services are looked at, and of them only IPVS. */
@@ -402,11 +423,18 @@ export class NodeLoop {
     return undefined;
   }
 
-  #take(step: PlanStep, json: readonly Buffer[] | undefined): void {
+  #take(step: PlanStep, guard: PlanGuard | undefined, json: readonly Buffer[] | undefined): void {
     const position = this.position;
-    const isNews = step.fragments.length + step.tombstones.length > 0 || !position || !isSamePosition(step, position);
+    const changes = step.fragments.length + step.tombstones.length;
+    const isNews = changes > 0 || !position || !isSamePosition(step, position);
     if (!isNews) return;
+    if (!guard) this.#guard?.end();
+    else if (changes > 0 && position?.fleetId === step.fleetId) this.#guard?.begin(guard, position, step, this.#cache!.fragments);
     this.#cache!.accept(step, json);
+    this.#goOn(step);
+  }
+
+  #goOn(step: PlanStep): void {
     this.#work.advance = true;
     for (const { id } of step.fragments) this.#work.fragments.add(id);
     for (const id of step.tombstones) this.#work.fragments.add(id);
@@ -493,6 +521,7 @@ export class NodeLoop {
       },
     });
     this.#passes++;
+    this.#carriedOut = position;
     const { user, system } = process.cpuUsage(cpu);
     const cpuMs = (user + system) / 1000;
     if (work.sweep && !work.everything && work.fragments.size === 0 && result.steps.length === 0) this.#sweepCpuMs += cpuMs;

@@ -1,9 +1,11 @@
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import type { Probe } from "@trigon/health";
-import { createKernel } from "@trigon/kernel";
+import { createKernel, isCutOffFrom } from "@trigon/kernel";
+import type { Facts } from "@trigon/model";
 import { type Kernel, Ledger } from "@trigon/reconciler";
 import { Drains } from "./drain/drains.ts";
+import { ReachabilityGuard } from "./guard/reachability.ts";
 import { HealthChecks } from "./health/checks.ts";
 import { VipChecks } from "./health/vip-checks.ts";
 import { type Log, reasonOf } from "./log.ts";
@@ -21,6 +23,8 @@ export interface Node {
   ledger: Ledger;
   health: HealthChecks;
   drains: Drains;
+  /** Null on a node that takes plans by hand only. */
+  guard: ReachabilityGuard | null;
   close(): Promise<void>;
 }
 
@@ -29,7 +33,7 @@ function isMadeByUs(ledger: () => Ledger | undefined) {
   return (key: string) => ledger()?.owns(key) ?? false;
 }
 
-/** Puts the loop together from what is on the disk. The caller holds the lock. `kernel` and `probe` are given in tests. */
+/** Puts the loop together from what is on the disk. The caller holds the lock. `kernel`, `probe` and `guard` are given in tests. */
 export async function openNode(options: {
   paths: AgentPaths;
   log: Log;
@@ -37,6 +41,7 @@ export async function openNode(options: {
   kernel?: Kernel;
   probe?: Probe;
   times?: LoopTimes;
+  guard?: ReachabilityGuard;
 }): Promise<Node> {
   const { paths, log, onChange, times } = options;
   let ledger: Ledger | undefined;
@@ -64,6 +69,16 @@ export async function openNode(options: {
     onEvent: (key, message) => loop.drainEvent(key, message),
     log,
   });
+  const guard =
+    options.guard ??
+    (identity &&
+      new ReachabilityGuard({
+        path: join(paths.state, "guard.json"),
+        bootId,
+        log,
+        isCutOff: () => isCutOffFrom(new URL(identity.agentUrl).hostname, addressesOf(loop.facts)),
+        takeBack: (step, message) => loop.takeBack(step, message),
+      }));
   const slowStarts = new SlowStarts({ onStep: (ids) => loop.healthChanged(ids) });
   const loop: NodeLoop = new NodeLoop({
     kernel,
@@ -81,6 +96,7 @@ export async function openNode(options: {
     health,
     drains,
     slowStarts,
+    ...(guard ? { guard } : {}),
     ...(times ? { times } : {}),
   });
   return {
@@ -89,7 +105,9 @@ export async function openNode(options: {
     ledger: owned,
     health,
     drains,
+    guard,
     async close() {
+      guard?.close();
       health.close();
       await vipChecks.close();
       slowStarts.close();
@@ -98,6 +116,11 @@ export async function openNode(options: {
       await kernel.close();
     },
   };
+}
+
+/** The machine's own, without what Trigon made. */
+function addressesOf(facts: Facts | null): string[] {
+  return (facts?.interfaces ?? []).flatMap(({ addresses }) => addresses.map(({ address }) => address));
 }
 
 export function openPolicy(path: string, log: Log): Policy | null {

@@ -17,6 +17,7 @@ import { holderOf } from "./group-view.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
 import { foreignWishes, forgetRemoved } from "./services/foreign-services.ts";
+import { guardOfPlan, takenBackBy } from "./services/guards.ts";
 
 const probePrefix = "probe ";
 
@@ -36,6 +37,13 @@ interface CertificateOwner {
   serial: string;
 }
 
+/** Where a node stands, and the generation that cut it off and that it put back by itself, if it did. */
+export interface PlanSince {
+  generation: number;
+  epoch: number;
+  takenBack?: number | null;
+}
+
 /** What the agent protocol needs of the API. All of it throws DomainErrors. */
 export interface AgentDesk {
   /**
@@ -47,7 +55,7 @@ export interface AgentDesk {
   /** Whether `admit` would let this peer in, from memory alone. */
   mayStay(peer: CertificateOwner): boolean;
   /** Everything, or what is newer than `since`. Throws `generation.ahead` when this database is older than the node's plan. */
-  planFor(nodeId: string, since: { generation: number; epoch: number } | null): Promise<PlanEnvelope>;
+  planFor(nodeId: string, since: PlanSince | null): Promise<PlanEnvelope>;
   report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
   /** Has the directors of these services look at once, as far as the node serves them. */
@@ -167,7 +175,15 @@ export function agentDesk(
       if (since) await refuseAhead(nodeId, since);
       if (!store.state.fleet) await store.refresh();
       live.seen(nodeId);
-      return store.plans.envelope(store.state, nodeId, since, now());
+      const { takenBack = null } = since ?? {};
+      if (since && takenBack !== null && !store.state.current.observeOnly) {
+        await takenBackBy(context, nodeId, since.generation, takenBack);
+        return { ...store.plans.envelope(store.state, nodeId, since, now()), insists: true };
+      }
+      const envelope = store.plans.envelope(store.state, nodeId, since, now());
+      if (!since || envelope.fragments.length + envelope.tombstones.length === 0) return envelope;
+      const guard = await guardOfPlan(context, nodeId);
+      return guard ? { ...envelope, guard } : envelope;
     },
 
     async report(nodeId, report) {

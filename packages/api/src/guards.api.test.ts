@@ -121,6 +121,46 @@ test("a change that cuts a node off is taken back, and says which", async () => 
   expect(await scheduler(id)).toBe("wlc");
 });
 
+test("a node's plan says that it is guarded; what the node put back by itself is taken back at once, and it hears so", async () => {
+  await director.turn();
+  const { id } = await guarded("reachability", 20);
+  const before = director.generation;
+  const plan = await director.fetch();
+  expect(plan.guard).toEqual({ seconds: 20 });
+  const again = await fleet.api.agents.planFor(director.nodeId, {
+    generation: before!,
+    epoch: 1,
+    takenBack: director.generation,
+  });
+  expect(await guards()).toEqual([{ state: "undone", reason: "unreachable" }]);
+  expect(again).toMatchObject({ insists: true, fragments: [{ scheduler: "wlc" }] });
+  expect(again.generation).toBeGreaterThan(plan.generation);
+  expect(again.guard).toBeUndefined();
+  expect(await scheduler(id)).toBe("wlc");
+});
+
+test("one that was kept on a node's last word before it was cut off is taken back, too; one that somebody kept is not", async () => {
+  await director.turn();
+  const takeBack = async (before: number) =>
+    fleet.api.agents.planFor(director.nodeId, { generation: before, epoch: 1, takenBack: director.generation });
+  const { id } = await guarded("reachability");
+  const first = director.generation!;
+  await director.turn();
+  await decided();
+  expect(await guards()).toEqual([{ state: "kept", reason: "returned" }]);
+  await takeBack(first);
+  expect(await guards()).toEqual([{ state: "undone", reason: "unreachable" }]);
+  await director.turn();
+
+  const before = director.generation!;
+  await fleet.caller.virtualService.patch({ id, revision: "*", spec: { scheduler: "lc" }, guard: "reachability" });
+  const [change] = (await fleet.caller.change.list({})).data;
+  await director.fetch();
+  await fleet.caller.change.keep({ id: change!.id });
+  expect(await takeBack(before)).toMatchObject({ insists: true, fragments: [{ scheduler: "lc" }] });
+  expect((await guards())[1]).toEqual({ state: "kept", reason: "pressed" });
+});
+
 test("nodes that were away before are not waited for", async () => {
   fleet.api.agents.connected(director.nodeId, false);
   const { change } = await (async () => {

@@ -5,3 +5,4 @@ export { type ListeningSockets, listenerOf, listeningSockets, type PathEnd, type
 export { openPathPort, openVipCheckPort, type PathDestination, type PathPort, type VipCheckPort } from "./path-port.ts";
 export { createRehearsalKernel } from "./rehearsal.ts";
 export { type RequiredTool, requiredTools } from "./required-tools.ts";
+export { isCutOffFrom } from "./way-out.ts";

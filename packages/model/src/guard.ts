@@ -21,6 +21,10 @@ export interface Guard {
   seconds: number;
 }
 
+/** What a plan says of a pending `reachability` guard: the node takes the plan back by itself when it cannot reach the controller for so long after it. */
+export const PlanGuard = z.object({ seconds: z.int().min(1).max(3600) });
+export type PlanGuard = z.infer<typeof PlanGuard>;
+
 /** `failed`: it should have been taken back, and could not; `message` says why. */
 export const GuardState = z.enum(["pending", "kept", "undone", "failed"]);
 export type GuardState = z.infer<typeof GuardState>;

@@ -1,3 +1,4 @@
+import { PlanGuard } from "./guard.ts";
 import { PlanEnvelope } from "./plan.ts";
 
 /**
@@ -23,6 +24,8 @@ function isPlainEnvelope(body: unknown): body is PlanEnvelope {
     typeof envelope.allowMassRemoval === "boolean" &&
     Array.isArray(envelope.fragments) &&
     envelope.fragments.every(isOutline) &&
+    (envelope.guard === undefined || PlanGuard.safeParse(envelope.guard).success) &&
+    (envelope.insists === undefined || typeof envelope.insists === "boolean") &&
     Array.isArray(envelope.tombstones) &&
     envelope.tombstones.every((id) => typeof id === "string")
   );

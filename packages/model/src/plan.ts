@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { IpAddress, Network } from "./address.ts";
 import { AdminState, DrainSpec } from "./effective-weight.ts";
+import { PlanGuard } from "./guard.ts";
 import { PlannedHealth } from "./health.ts";
 import { Encapsulation, Forwarding, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
 
@@ -182,5 +183,9 @@ export const PlanEnvelope = z.object({
   fragments: z.array(RawFragment),
   /** Fragment ids that are no more; ids the agent never had are no error. */
   tombstones: z.array(z.string()),
+  /** Left out: what it brings stays, whether or not the controller can be reached with it. */
+  guard: PlanGuard.optional(),
+  /** The controller knows that this node put an earlier plan back by itself, and this is what it shall hold. Left out: it does not know. */
+  insists: z.boolean().optional(),
 });
 export type PlanEnvelope = z.infer<typeof PlanEnvelope>;

@@ -25,6 +25,8 @@ export type LinkState = "connecting" | "streaming" | "polling" | "revoked" | "ah
 export interface LinkHandlers {
   /** What this node has, for `since`. */
   position(): PlanPosition | null;
+  /** The generation that cut this node off and was put back; null or left out: none. */
+  takenBack?(): number | null;
   /** Takes a plan in, and what it was read from; answers `gap` when it needs the whole one. */
   onPlan(plan: PlanEnvelope, json: Buffer): "done" | "gap";
   onReportNow(): void;
@@ -138,7 +140,9 @@ export class ControllerLink {
   }
 
   async #takePlan(since: PlanPosition | null): Promise<"done" | "gap"> {
-    const query = since ? `?since=${since.generation}&epoch=${since.epoch}` : "";
+    const takenBack = this.#handlers.takenBack?.() ?? null;
+    const told = takenBack === null ? "" : `&takenBack=${takenBack}`;
+    const query = since ? `?since=${since.generation}&epoch=${since.epoch}${told}` : "";
     const json = await this.#client.bytes(this.#urlOf(`${agentPaths.plan}${query}`), { signal: this.#stop.signal });
     return this.#handlers.onPlan(parsePlanEnvelope(JSON.parse(json.toString())), json);
   }

@@ -28,6 +28,8 @@ export interface ReporterOptions {
   link: Pick<ControllerLink, "report">;
   run: Run;
   fleetId: string;
+  /** The controller has a report that was made after everything up to this generation was carried out. */
+  onDelivered?(generation: number): void;
   log: Log;
   /** Least time between two reports, and most, in milliseconds. */
   gapMs?: number;
@@ -145,6 +147,7 @@ export class Reporter {
     const events = [...this.#events];
     const full = this.#full;
     const reached = loop.reached;
+    const carriedOut = loop.carriedOut;
     const tableVersion = loop.tableVersion;
     const withTable = this.#isTableDue();
     const { now: health, later } = this.#healthShare(full);
@@ -157,6 +160,7 @@ export class Reporter {
     try {
       const answer = await link.report(report);
       this.#backoff.reset();
+      if (carriedOut) this.#options.onDelivered?.(carriedOut.generation);
       this.#full = answer.wantFull;
       if (answer.foreign) loop.settleForeign(answer.foreign);
       this.#sentFacts = answer.wantFull ? null : facts;

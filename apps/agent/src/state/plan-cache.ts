@@ -66,6 +66,13 @@ export class PlanCache {
     applyStep(this.#fragments, step);
   }
 
+  /** Puts an earlier step back: the only one that does not go forward. On the disk when it returns. */
+  goBack(step: PlanStep): void {
+    this.#position = positionOf(step);
+    applyStep(this.#fragments, step);
+    this.compact(true);
+  }
+
   compact(force = false): void {
     if (!this.#position || (!force && this.#log.bytes < compactAbove)) return;
     const snapshot = { format: 1, ...this.#position, fragments: [...this.#fragments.values()] };

@@ -31,7 +31,7 @@ export interface AgentPort {
   admit(peer: Peer): Promise<void>;
   /** The same without throwing, from memory. */
   mayStay(peer: Peer): boolean;
-  planFor(nodeId: string, since: { generation: number; epoch: number } | null): Promise<PlanEnvelope>;
+  planFor(nodeId: string, since: { generation: number; epoch: number; takenBack?: number | null } | null): Promise<PlanEnvelope>;
   report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
   hint(nodeId: string, hint: AgentHint): Promise<void>;
@@ -100,7 +100,8 @@ export function createAgentApp(options: {
   app.get(agentPaths.plan, async (c) => {
     const generation = wholeNumber(c.req.query("since"), "since");
     const epoch = wholeNumber(c.req.query("epoch"), "epoch");
-    const since = generation === null ? null : { generation, epoch: epoch ?? 1 };
+    const takenBack = wholeNumber(c.req.query("takenBack"), "takenBack");
+    const since = generation === null ? null : { generation, epoch: epoch ?? 1, takenBack };
     return c.json(await port.planFor(c.get("peer").nodeId, since));
   });
 

@@ -1,5 +1,5 @@
 import type { Database, Prisma } from "@trigon/db";
-import { DomainError, type GuardReason, type GuardView } from "@trigon/model";
+import { DomainError, type GuardReason, type GuardView, type PlanGuard } from "@trigon/model";
 import type { Call } from "../actor.ts";
 import { silenceMs } from "../live.ts";
 import { audit, controllerCall } from "../record.ts";
@@ -77,6 +77,33 @@ export async function settleGuards(context: ServiceContext, watchedSince: number
   }
 }
 
+/** What a node's plan says of the guards that wait for the node: it puts back by itself what cuts it off. */
+export async function guardOfPlan({ db }: Pick<ServiceContext, "db">, nodeId: string): Promise<PlanGuard | undefined> {
+  const guard = await db.prisma.changeGuard.findFirst({
+    where: { kind: "reachability", state: "pending", awaited: { has: nodeId } },
+    orderBy: { seconds: "asc" },
+    select: { seconds: true },
+  });
+  return guard ?? undefined;
+}
+
+/**
+ * A node that stood at `since` put everything up to `generation` back by itself, and is here again: what was guarded of it is taken back for
+ * good, also where the node's last word before it was cut off had it kept.
+ */
+export async function takenBackBy(context: ServiceContext, nodeId: string, since: number, generation: number): Promise<void> {
+  const guards = await context.db.prisma.changeGuard.findMany({
+    where: {
+      kind: "reachability",
+      awaited: { has: nodeId },
+      change: { generation: { lte: generation } },
+      OR: [{ state: "pending" }, { state: "kept", reason: "returned", change: { generation: { gt: since } } }],
+    },
+    include: { change: true },
+  });
+  for (const guard of guards) await takeBack(context, guard, { reason: "unreachable", message: nameOf(context, nodeId) });
+}
+
 /** How many times its seconds a guard waits for nodes that report, but are not at the end of their plan. */
 const slowTimes = 10;
 
@@ -115,7 +142,7 @@ async function takeBack(context: ServiceContext, guard: OpenGuard, { reason, mes
   const { changeId, kind, change } = guard;
   const call: Call = { ...controllerCall, actor: { ...controllerCall.actor, name: `controller (${kind} guard)` } };
   const decided = { decidedBy: call.actor.name, decidedAt: new Date(now()) };
-  const where = { changeId, state: "pending" };
+  const where = { changeId, state: guard.state };
   const detail = { change: changeId, name: change.objectName, guard: kind, reason, message };
   try {
     await store.write(
