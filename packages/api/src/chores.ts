@@ -3,6 +3,7 @@ import type { FleetStore } from "./fleet-store.ts";
 import type { Live } from "./live.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
+import { advanceMoves } from "./services/group-moves.ts";
 import { settleGuards } from "./services/guards.ts";
 
 const tickMs = 1_000;
@@ -60,7 +61,7 @@ export class Chores {
   }
 
   #isReleased(store: FleetStore): boolean {
-    return store.state.liveGroups().some((group) => group.releasingNodeId !== null);
+    return store.state.liveGroups().some((group) => group.releasingNodeId !== null || store.canStep(group.id));
   }
 
   async #move(waiting: readonly string[], always: boolean): Promise<void> {
@@ -89,6 +90,7 @@ export class Chores {
     await this.#settleOutcomes();
     this.#watchedSince ??= now();
     await settleGuards(this.#context, this.#watchedSince, this.#log);
+    await advanceMoves(this.#context);
     // Deadlines pass without anybody's report, and a report may have come while the database was away.
     await this.#move(store.pending(), this.#isReleased(store));
     if (now() - this.#prunedAt < pruneMs) return;

@@ -226,8 +226,8 @@ export class Draft {
   }
 
   /** The services and VIPs that this write touches, as far as is known by now. */
-  get touched(): { serviceIds: ReadonlySet<string>; vips: ReadonlySet<string> } {
-    return { serviceIds: this.#services, vips: this.#vips };
+  get touched(): { serviceIds: ReadonlySet<string>; vips: ReadonlySet<string>; groupIds: ReadonlySet<string> } {
+    return { serviceIds: this.#services, vips: this.#vips, groupIds: this.#groups };
   }
 
   /** The drafts that would follow this one if every node did at once what it is told, until nothing waits any more. Nothing is saved. */

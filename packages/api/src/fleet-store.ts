@@ -1,5 +1,5 @@
 import type { Database } from "@trigon/db";
-import { gateChanges, isPending } from "@trigon/planner";
+import { gateChanges, groupStep, isPending } from "@trigon/planner";
 import type { Call } from "./actor.ts";
 import { Draft, isInGate, overdue, type ReportOf } from "./draft.ts";
 import { type FleetRows, readFleet } from "./fleet-rows.ts";
@@ -122,6 +122,14 @@ export class FleetStore {
       const isOverdue = overdue(service, now());
       return gateChanges({ ...input, report, sequence: this.state.sequence + 1, isOverdue }).length > 0;
     });
+  }
+
+  /** Whether members of a group may join or leave VRRP by what they have said by now. */
+  canStep(groupId: string): boolean {
+    const group = this.state.group(groupId);
+    const { report } = this.#options;
+    const input = { group: this.state.fleetGroup(group), fleet: this.state.index, report, sequence: this.state.sequence + 1 };
+    return groupStep({ ...input, vips: this.state.groupVips(groupId) }) !== null;
   }
 
   #alone<T>(work: () => Promise<T>): Promise<T> {

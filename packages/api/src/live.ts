@@ -29,6 +29,9 @@ export interface LiveReport {
   groups: Map<string, GroupReport>;
   /** How far the node's clock was behind the controller's when it last reported. */
   skewMs: number;
+  /** The least of that over the run's newest reports: what is left when a report took next to no time to come. */
+  offsetMs: number;
+  skews: readonly number[];
 }
 
 interface Presence {
@@ -185,7 +188,7 @@ export class Live {
       events,
       doctor: report.doctor ?? known?.doctor ?? null,
       groups: saidGroups ? byGroup(saidGroups) : (known?.groups ?? new Map()),
-      skewMs: receivedAt.getTime() - Date.parse(report.at),
+      ...clockOf(receivedAt.getTime() - Date.parse(report.at), known?.runId === report.runId ? known.skews : []),
     });
     this.#options.onReport(nodeId, changed);
     return { accepted: true, wantFull: false };
@@ -297,12 +300,19 @@ export class Live {
         events: report.events as unknown as AgentEvent[],
         doctor: report.doctor as DoctorReport | null,
         groups: byGroup(report.groups as GroupReport[] | null),
-        skewMs: report.receivedAt.getTime() - report.at.getTime(),
+        ...clockOf(report.receivedAt.getTime() - report.at.getTime(), mine?.runId === report.runId ? mine.skews : []),
       });
       const gone = [...(mine?.fragments.keys() ?? [])].filter((id) => !states.some((state) => state.id === id));
       this.#options.onReport(report.nodeId, [...changed.map(({ id }) => id), ...gone]);
     }
   }
+}
+
+const keptSkews = 16;
+
+function clockOf(skewMs: number, before: readonly number[]): Pick<LiveReport, "skewMs" | "offsetMs" | "skews"> {
+  const skews = [...before, skewMs].slice(-keptSkews);
+  return { skewMs, skews, offsetMs: Math.min(...skews) };
 }
 
 const byGroup = (groups: readonly GroupReport[] | null): Map<string, GroupReport> =>

@@ -199,7 +199,8 @@ test("REST: dryRun on every write answers 200 and writes nothing; what would be 
   });
   expect(await ask("POST", "/virtual-services?dryRun=true", specOf({ vip: "127.0.0.1" }))).toMatchObject({ status: 422 });
   expect(await ask("POST", "/virtual-services?dryRun=perhaps", specOf({ name: "n" }))).toMatchObject({ status: 422 });
-  expect(await ask("POST", "/director-groups?dryRun=true", { name: "g" })).toMatchObject({ status: 422 });
+  expect(await ask("POST", "/director-groups?dryRun=true", { name: "g" })).toMatchObject({ status: 200 });
+  expect(await ask("POST", "/enrollment-tokens?dryRun=true", { role: "director" })).toMatchObject({ status: 422 });
   expect(await books()).toEqual(before);
 });
 

@@ -15,7 +15,7 @@ import type { Draft } from "./draft.ts";
 import type { StoredNode } from "./fleet-rows.ts";
 import type { FleetState } from "./fleet-state.ts";
 import type { LiveReport } from "./live.ts";
-import { addDifference, planAddress, planService, type SubjectPlan } from "./plan-store.ts";
+import { addDifference, planAddress, planDirectorGroup, planService, type SubjectPlan } from "./plan-store.ts";
 import type { ViewSources } from "./views.ts";
 
 /** What a rehearsed write leads to, node by node: the agent's own `resolve` and `diff` over what each node last said. */
@@ -28,6 +28,8 @@ export function previewNodes(draft: Draft, sources: ViewSources, counters: reado
   }));
   const addresses = [...new Set(drafts.flatMap(({ touched }) => [...touched.vips]))];
   subjects.push(...addresses.map((vip) => ({ before: planAddress(sources.state, vip), after: planAddress(after, vip) })));
+  for (const id of new Set(drafts.flatMap(({ touched }) => [...touched.groupIds])))
+    subjects.push({ before: planDirectorGroup(sources.state, id), after: planDirectorGroup(after, id) });
   const connections = connectionsByKey(sources.state, counters);
   const nodeIds = new Set<string>();
   for (const subject of subjects) addDifference(subject.before, subject.after, nodeIds);
@@ -101,8 +103,21 @@ function previewNode(
       return resource && { resource, previous: null, found: isSettingKind(resource.kind) ? { value: null } : null };
     },
   });
-  preview.steps = [...build, ...remove].map((step) => previewStep(step, connections));
+  const groups = changes.flatMap(({ id: fragmentId, next }) => groupStepOf(plans.fragments(id).get(fragmentId), next) ?? []);
+  preview.steps = [...groups, ...[...build, ...remove].map((step) => previewStep(step, connections))];
   return preview;
+}
+
+/** What keepalived on a member is told: it is no resource of the kernel, and has no command of its own. */
+function groupStepOf(before: Fragment | undefined, next: Fragment | undefined): PreviewStep | undefined {
+  const [was, is] = [before, next].map((one) => (one?.kind === "director.group" ? one : undefined));
+  if (was?.hash === is?.hash) return undefined;
+  const group = (is ?? was)!;
+  const values = { group: group.name, priority: group.priority, number: group.virtualRouterId, advertMs: group.advertMs };
+  const step = (code: string, sentence: string) => ({ code, sentence, values, commands: [], connections: null });
+  if (!is) return step("leave.vrrp", `Leave VRRP in "${group.name}".`);
+  const words = `VRRP in "${group.name}" with number ${group.virtualRouterId} and priority ${group.priority}, every ${group.advertMs} ms`;
+  return was ? step("change.vrrp", `Change ${words}.`) : step("join.vrrp", `Join ${words}.`);
 }
 
 function resolved(

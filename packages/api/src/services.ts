@@ -13,6 +13,7 @@ import type {
   FieldError,
   ForeignServiceView,
   GateView,
+  GroupMoveView,
   LintFinding,
   NodeDetailView,
   NodeView,
@@ -33,6 +34,7 @@ import type {
   FleetView,
   ForeignDecisionInput,
   GateName,
+  GroupWrite,
   Invalidation,
   ListInput,
   MaintenanceOptions,
@@ -67,6 +69,14 @@ export interface Services {
     create(call: Call, spec: DirectorGroupSpec): Promise<DirectorGroupView>;
     replace(call: Call, id: string, revision: Revision, spec: DirectorGroupSpec): Promise<DirectorGroupView>;
     delete(call: Call, id: string, revision: Revision): Promise<void>;
+    /** What a replacement would do: the same transaction, rolled back. */
+    preview(call: Call, input: GroupWrite): Promise<ChangePreview>;
+    /** Takeovers that somebody asked for, the newest first. */
+    moves(id: string): Promise<{ data: GroupMoveView[] }>;
+    /** Has a standby take the VIPs; null: the fittest. Throws `group.notPaired`, `group.notReady` with the reason, `group.moving`. */
+    move(call: Call, id: string, toNodeId: string | null): Promise<GroupMoveView>;
+    /** The same there and back, measured. */
+    drill(call: Call, id: string, toNodeId: string | null): Promise<GroupMoveView>;
   };
   nodes: {
     list(input: ListInput): Promise<Page<NodeView>>;

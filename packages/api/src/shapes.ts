@@ -4,12 +4,14 @@ import {
   ApiTokenView,
   AuditEventView,
   ChangeView,
+  DirectorGroupSpec,
   DirectorGroupView,
   DrainMode,
   DrainSpec,
   EnrollmentTokenCreated,
   EnrollmentTokenView,
   GateView,
+  GroupMoveView,
   GuardState,
   HealthSpec,
   Id,
@@ -99,6 +101,13 @@ export type ServiceWrite =
   | Exclude<ServiceWriteInput, { action: "putByName" }>
   | { action: "putByName"; name: string; revision?: Revision; spec: VirtualServiceSpec };
 
+/** A write of a director group that can be rehearsed. */
+export const GroupWrite = z.discriminatedUnion("action", [
+  z.strictObject({ action: z.literal("create"), spec: DirectorGroupSpec }),
+  z.strictObject({ action: z.literal("replace"), id: Id, revision: Revision, spec: DirectorGroupSpec }),
+]);
+export type GroupWrite = z.infer<typeof GroupWrite>;
+
 export const FieldErrorShape = z.object({
   pointer: z.string(),
   code: z.string(),
@@ -161,6 +170,7 @@ export const Pages = {
   virtualServices: page(VirtualServiceView),
   serviceRows: page(ServiceRow),
   directorGroups: page(DirectorGroupView),
+  groupMoves: z.object({ data: z.array(GroupMoveView) }),
   nodes: page(NodeView),
   enrollmentTokens: page(EnrollmentTokenView),
   apiTokens: page(ApiTokenView),

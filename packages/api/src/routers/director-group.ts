@@ -1,9 +1,14 @@
-import { DirectorGroupSpec, DirectorGroupView, guardFields, Id } from "@trigon/model";
+import { ChangePreview, DirectorGroupSpec, DirectorGroupView, GroupMoveView, guardFields, Id } from "@trigon/model";
 import { z } from "zod";
-import { ById, ListInput, Pages, Revision } from "../shapes.ts";
+import { ById, GroupWrite, ListInput, Pages, Revision } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
 
 const tag = "Director groups";
+const MoveInput = z.strictObject({
+  id: Id,
+  /** The member that shall hold the VIPs; null: the first that stands by and is ready. */
+  spec: z.strictObject({ toNodeId: Id.nullable().default(null) }).optional(),
+});
 
 export const directorGroupRouter = router({
   list: procedure
@@ -21,7 +26,15 @@ export const directorGroupRouter = router({
   create: procedure
     .meta({
       scope: "node:write",
-      rest: { method: "POST", path: "/director-groups", tag, summary: "Create a director group", body: "spec", creates: true },
+      rest: {
+        method: "POST",
+        path: "/director-groups",
+        tag,
+        summary: "Create a director group",
+        body: "spec",
+        creates: true,
+        preview: true,
+      },
     })
     .input(z.strictObject({ spec: DirectorGroupSpec, ...guardFields }))
     .output(DirectorGroupView)
@@ -37,6 +50,7 @@ export const directorGroupRouter = router({
         summary: "Replace a director group",
         body: "spec",
         conditional: true,
+        preview: true,
       },
     })
     .input(z.strictObject({ id: Id, revision: Revision, spec: DirectorGroupSpec, ...guardFields }))
@@ -50,4 +64,43 @@ export const directorGroupRouter = router({
     })
     .input(z.strictObject({ id: Id, revision: Revision, ...guardFields }))
     .mutation(({ ctx, input }) => ctx.services.directorGroups.delete(ctx.call, input.id, input.revision)),
+
+  preview: procedure
+    .meta({ scope: "node:write" })
+    .input(GroupWrite)
+    .output(ChangePreview)
+    .mutation(({ ctx, input }) => ctx.services.directorGroups.preview(ctx.call, input)),
+
+  moves: procedure
+    .meta({
+      scope: "read",
+      rest: { method: "GET", path: "/director-groups/{id}/moves", tag, summary: "List the takeovers that were asked for" },
+    })
+    .input(ById)
+    .output(Pages.groupMoves)
+    .query(({ ctx, input }) => ctx.services.directorGroups.moves(input.id)),
+
+  move: procedure
+    .meta({
+      scope: "node:write",
+      rest: { method: "POST", path: "/director-groups/{id}/move", tag, summary: "Move the VIPs to a peer", body: "spec" },
+    })
+    .input(MoveInput)
+    .output(GroupMoveView)
+    .mutation(({ ctx, input }) => ctx.services.directorGroups.move(ctx.call, input.id, input.spec?.toNodeId ?? null)),
+
+  drill: procedure
+    .meta({
+      scope: "node:write",
+      rest: {
+        method: "POST",
+        path: "/director-groups/{id}/drill",
+        tag,
+        summary: "Move the VIPs to a peer and back, and measure both",
+        body: "spec",
+      },
+    })
+    .input(MoveInput)
+    .output(GroupMoveView)
+    .mutation(({ ctx, input }) => ctx.services.directorGroups.drill(ctx.call, input.id, input.spec?.toNodeId ?? null)),
 });

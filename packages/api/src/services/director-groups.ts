@@ -1,19 +1,23 @@
-import { type DirectorGroupSpec, DomainError, type FieldError } from "@trigon/model";
+import { type ChangePreview, type DirectorGroupSpec, DomainError, type FieldError } from "@trigon/model";
 import { membersOf } from "@trigon/planner";
 import type { Draft } from "../draft.ts";
 import type { StoredGroup } from "../fleet-rows.ts";
 import type { FleetState } from "../fleet-state.ts";
 import { groupView } from "../group-view.ts";
 import { newId } from "../new-id.ts";
+import { previewNodes, totalOf } from "../preview.ts";
 import { checkRevision } from "../revision.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
+import type { GroupWrite } from "../shapes.ts";
 import { sortedPage } from "../sorted-page.ts";
+import { groupMoves } from "./group-moves.ts";
 import { matches } from "./text-filter.ts";
 
 /** Director groups own VIPs; one member holds them. */
 export function directorGroups(context: ServiceContext): Services["directorGroups"] {
   const { store, sources } = context;
+  const moves = groupMoves(context);
   return {
     async list(input) {
       const state = await store.refresh();
@@ -33,28 +37,40 @@ export function directorGroups(context: ServiceContext): Services["directorGroup
 
     async create(call, spec) {
       const id = newId("directorGroup");
-      await store.write(call, async (draft) => {
-        check(draft.state, spec, null);
-        const group = { id, ...spec, ...freshProgress, sequence: 0, revision: 1, deletedAt: null };
-        draft.putGroup(withRouterId(draft.state, group));
-        draft.change({ action: "created", objectKind: "directorGroup", objectId: id, objectName: spec.name, after: spec });
-        draft.audit("directorGroup.created", id, { name: spec.name });
-      });
+      await store.write(call, workOf({ action: "create", spec }, id));
       return groupView(sources, store.state.group(id));
     },
 
     async replace(call, id, revision, spec) {
-      await store.write(
-        call,
-        async (draft) => {
-          const group = draft.state.group(id);
-          checkRevision(group.revision, revision);
-          putGroupSpec(draft, group, spec);
-        },
-        { isOptional: true },
-      );
+      await store.write(call, workOf({ action: "replace", id, revision, spec }, id), { isOptional: true });
       return groupView(sources, store.state.group(id));
     },
+
+    async preview(call, input) {
+      const id = input.action === "create" ? newId("directorGroup") : input.id;
+      const state = await store.refresh();
+      await context.counters.look();
+      const specIn = (group: StoredGroup | undefined) => (group && !group.deletedAt ? specOf(group) : null);
+      const before = specIn(state.groups.get(id));
+      let preview: ChangePreview | undefined;
+      await store.write(call, workOf(input, id), {
+        isOptional: true,
+        rehearse: (draft) => {
+          const ids = [...draft.touched.serviceIds];
+          const counters = context.counters.views(sources.state, ids, ({ nodeId }) => nodeId ?? undefined);
+          const nodes = previewNodes(draft, sources, counters);
+          const after = specIn(draft.state.groups.get(id));
+          preview = { dryRun: true, changesAnything: true, before, after, nodes, connections: totalOf(nodes), lint: [] };
+        },
+      });
+      return preview ?? { dryRun: true, changesAnything: false, before, after: before, nodes: [], connections: null, lint: [] };
+    },
+
+    async moves(id) {
+      return { data: await moves.list(id) };
+    },
+    move: (call, id, toNodeId) => moves.start(call, id, "move", toNodeId),
+    drill: (call, id, toNodeId) => moves.start(call, id, "drill", toNodeId),
 
     async delete(call, id, revision) {
       await store.write(
@@ -69,6 +85,23 @@ export function directorGroups(context: ServiceContext): Services["directorGroup
         { isOptional: true },
       );
     },
+  };
+}
+
+/** What a write does to a draft; `id` is that of a new group, too. */
+function workOf(input: GroupWrite, id: string): (draft: Draft) => Promise<void> {
+  return async (draft) => {
+    const { spec } = input;
+    if (input.action === "replace") {
+      const group = draft.state.group(id);
+      checkRevision(group.revision, input.revision);
+      putGroupSpec(draft, group, spec);
+      return;
+    }
+    check(draft.state, spec, null);
+    draft.putGroup(withRouterId(draft.state, { id, ...spec, ...freshProgress, sequence: 0, revision: 1, deletedAt: null }));
+    draft.change({ action: "created", objectKind: "directorGroup", objectId: id, objectName: spec.name, after: spec });
+    draft.audit("directorGroup.created", id, { name: spec.name });
   };
 }
 
