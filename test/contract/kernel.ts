@@ -182,6 +182,22 @@ export const kernelContract: readonly ContractCase[] = [
     },
   },
   {
+    name: "a GUE port is opened and closed",
+    async run({ kernel, look }) {
+      const port: Resource = { kind: "fouPort", key: resourceKey.fouPort(6080), port: 6080 };
+      await succeed(kernel, [create({ kind: "module", key: resourceKey.module("fou"), name: "fou" })]);
+      assert.equal(await one(kernel, port.key), undefined);
+      await succeed(kernel, [create(port)]);
+      assert.deepEqual(await one(kernel, port.key), port);
+      if (look) assert.match(await look("ip", "fou", "show"), /port 6080 gue/);
+      assert.deepEqual(codes(await kernel.apply([create(port)])), ["EADDRINUSE"]);
+      await succeed(kernel, [remove(port)]);
+      assert.equal(await one(kernel, port.key), undefined);
+      if (look) assert.doesNotMatch(await look("ip", "fou", "show"), /6080/);
+      assert.deepEqual(codes(await kernel.apply([remove(port)])), ["EINVAL"]);
+    },
+  },
+  {
     name: "a link's state is set and put back; a link that is not there is ENODEV, or nothing when it may be absent",
     async run({ kernel, look, own, neighbour }) {
       const link = tunnel("trg-9", own, neighbour.address);
@@ -207,8 +223,9 @@ export const kernelContract: readonly ContractCase[] = [
       const web = service({ scheduler: "wrr" });
       const near = destination({ weight: 3, upperThreshold: 100, lowerThreshold: 50 });
       const far = destination({ address: "198.51.100.9", forward: "tunnel", tunnelType: "gre" });
+      const udp = destination({ address: "198.51.100.11", forward: "tunnel", tunnelType: "gue" });
       const routed = destination({ address: "198.51.100.10", port: 8080, forward: "masq" });
-      const all = [web, near, far, routed];
+      const all = [web, near, far, udp, routed];
       await succeed(kernel, all.map(create));
       assert.deepEqual(await observed(kernel, all), all);
       // ipvsadm prints thresholds only in a list of their own.
@@ -219,6 +236,7 @@ export const kernelContract: readonly ContractCase[] = [
           [
             "-A -t 198.51.100.1:80 -s wrr",
             "-a -t 198.51.100.1:80 -r 198.51.100.10:8080 -m -w 1",
+            "-a -t 198.51.100.1:80 -r 198.51.100.11:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum",
             "-a -t 198.51.100.1:80 -r 198.51.100.2:80 -g -w 3",
             "-a -t 198.51.100.1:80 -r 198.51.100.9:80 -i -w 1 --tun-type gre --tun-nocsum",
           ].sort(),

@@ -92,6 +92,7 @@ interface ServiceShape {
   scheduler?: string;
   director?: string;
   name?: string;
+  encapsulation?: "ipip" | "gre" | "gue";
   /** Networks that may come; left out, the VIP is closed to nothing. */
   allow?: string[];
   /** Whether a closed VIP answers echo requests. */
@@ -102,8 +103,8 @@ interface ServiceShape {
 export function fragmentsOf(service: ServiceShape) {
   const { vip, port = 80, forwarding, realServers, snatSource = "vip", scheduler = "rr", director = "10.2.0.11" } = service;
   const serviceId = `vs_${service.name ?? vip.replaceAll(".", "")}`;
-  const { allow, ping = true } = service;
-  const common = { serviceId, name: serviceId, vip, protocol: "tcp", port, encapsulation: "ipip", ...(allow ? { allow } : {}) };
+  const { allow, ping = true, encapsulation = "ipip" } = service;
+  const common = { serviceId, name: serviceId, vip, protocol: "tcp", port, encapsulation, ...(allow ? { allow } : {}) };
   return {
     service: {
       ...common,

@@ -63,6 +63,7 @@ async function withdraw(paths: AgentPaths, kernel: Kernel): Promise<Uninstalled>
       if (outcome.ok) result.removed.push(text);
       else result.left.push({ text, message: outcome.failure.message });
     }
+    await kernel.tidy();
   } finally {
     journal.close();
     await kernel.close();

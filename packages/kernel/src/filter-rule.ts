@@ -78,6 +78,22 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
     return counted;
   }
 
+  /** Chains of ours without a rule, and the jumps to them. */
+  async dropEmptyChains(): Promise<void> {
+    const tools = await this.tools();
+    if (!tools) return;
+    for (const family of families) {
+      const read = await readChains(tools, family, tables).catch((error) => (family === 6 ? [] : Promise.reject(error)));
+      const parts = read.map(({ table, chains }) => {
+        const empty = chains.filter(({ rules }) => rules.length === 0).map((chain) => [chainName(chain), []] as const);
+        return { table, lines: editChains(chains, new Map(empty)) };
+      });
+      const changed = parts.filter(({ lines }) => lines.length > 0);
+      if (changed.length > 0) await restore(tools, family, changed);
+    }
+    this.#latest.clear();
+  }
+
   async #everything(): Promise<SavedChain[]> {
     const tools = await this.tools();
     if (!tools) return [];

@@ -1,4 +1,6 @@
 import {
+  type Encapsulation,
+  guePort,
   type IpvsDestinationResource,
   type IpvsServiceFlag,
   type IpvsServiceResource,
@@ -277,7 +279,12 @@ function serviceResource(service: IpvsService): IpvsServiceResource | undefined 
 
 const destinationIdOf = ({ address, port }: IpvsDestinationResource) => ({ family: familyOf(address), address, port });
 
-const tunnels = { ipip: plainTunnel, gre: { ...plainTunnel, type: "gre" } } as const;
+/** How the kernel is told of an encapsulation. */
+export const kernelTunnels: Readonly<Record<Encapsulation, IpvsDestination["tunnel"]>> = {
+  ipip: plainTunnel,
+  gre: { ...plainTunnel, type: "gre" },
+  gue: { ...plainTunnel, type: "gue", port: guePort },
+};
 
 /** Filled anew for each destination. */
 const destinationChange: Extract<IpvsOperation, { op: "newDestination" | "setDestination" }> = {
@@ -303,7 +310,7 @@ function sayDestination(destination: IpvsDestination, resource: IpvsDestinationR
   destination.weight = resource.weight;
   destination.upperThreshold = resource.upperThreshold;
   destination.lowerThreshold = resource.lowerThreshold;
-  destination.tunnel = tunnels[resource.tunnelType];
+  destination.tunnel = kernelTunnels[resource.tunnelType];
 }
 
 function destinationResource(service: string, destination: IpvsDestination): IpvsDestinationResource {
@@ -318,8 +325,13 @@ function destinationResource(service: string, destination: IpvsDestination): Ipv
     weight,
     upperThreshold,
     lowerThreshold,
-    tunnelType: tunnel.type === "gre" ? "gre" : "ipip",
+    tunnelType: encapsulationOf(tunnel),
   };
+}
+
+/** One that Trigon knows none of, such as GUE to another port, reads as plain, which it is not: it is put right. */
+function encapsulationOf({ type, port }: IpvsDestination["tunnel"]): Encapsulation {
+  return kernelTunnels[type].port === port ? type : "ipip";
 }
 
 /** The dotted IPv4 mask of a prefix length. */

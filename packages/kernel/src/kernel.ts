@@ -8,6 +8,7 @@ import { DuplicateSearch } from "./duplicates.ts";
 import { type IsOurs, readFacts } from "./facts.ts";
 import { failed } from "./failure.ts";
 import { FilterRuleAdapter } from "./filter-rule.ts";
+import { FouPortAdapter } from "./fou.ts";
 import { IpvsAdapter } from "./ipvs.ts";
 import { LinkAdapter, LinkStateAdapter } from "./link.ts";
 import { loadedAs, ModuleAdapter } from "./module.ts";
@@ -36,6 +37,7 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
     new ModuleAdapter(),
     new LinkAdapter(route),
     linkState,
+    new FouPortAdapter(),
     sysctl,
     filterRule,
     ipvs,
@@ -102,6 +104,7 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
     probe: (interfaceName, probed) => address.probe(interfaceName, probed),
     otherHolders: (bound) => duplicates.search(bound),
     announce: (interfaceName, announced) => address.announce(interfaceName, announced),
+    tidy: () => filterRule.dropEmptyChains(),
     watch(onEvent) {
       const isNft = filterRule.tools().then((tools) => tools?.backend === "nft");
       return watchKernel(route, isNft, onEvent);

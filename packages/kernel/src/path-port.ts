@@ -1,14 +1,8 @@
 import type { Encapsulation, IpvsDestinationResource } from "@trigon/model";
 import { pathProbe, vipCheck } from "@trigon/model";
-import {
-  type IpvsClient,
-  type IpvsDestination,
-  type IpvsOperation,
-  type IpvsServiceId,
-  isNetlinkError,
-  plainTunnel,
-} from "@trigon/netlink";
+import { type IpvsClient, type IpvsDestination, type IpvsOperation, type IpvsServiceId, isNetlinkError } from "@trigon/netlink";
 import { FilterRuleAdapter } from "./filter-rule.ts";
+import { kernelTunnels } from "./ipvs.ts";
 import { createIpvsOpener } from "./kernel.ts";
 import { effectiveRpFilter } from "./path-ends.ts";
 
@@ -34,8 +28,25 @@ export interface PathPort {
   close(): Promise<void>;
 }
 
-const service: IpvsServiceId = { family: "inet", fwmark: pathProbe.mark };
-const tunnels: Record<Encapsulation, IpvsDestination["tunnel"]> = { ipip: plainTunnel, gre: { ...plainTunnel, type: "gre" } };
+/** The real server that probes go to, as the kernel takes it. */
+function kernelDestination({ address, port, forward, tunnelType }: PathDestination, weight: number): IpvsDestination {
+  const limits = { weight, upperThreshold: 0, lowerThreshold: 0 };
+  const tunnel = kernelTunnels[forward === "tunnel" ? tunnelType : "ipip"];
+  return { family: "inet", address, port: forward === "masq" ? port : 0, forward, ...limits, tunnel };
+}
+
+/** The kernel's table, which must be there. */
+function openTable() {
+  const opener = createIpvsOpener();
+  const table = async (): Promise<IpvsClient> => {
+    const client = await opener.open();
+    if (!client) throw new Error("The kernel has no IPVS");
+    return client;
+  };
+  /** Answers the kernel's refusal. */
+  const carryOut = async (operation: IpvsOperation) => (await (await table()).batch([operation]))[0];
+  return { ...opener, table, carryOut };
+}
 
 /** What health checks that go to a VIP do to the kernel. */
 export interface VipCheckPort {
@@ -49,27 +60,19 @@ export interface VipCheckPort {
 
 /** Destinations stay, weighing nothing but for their moment: without one, the kernel would drop the rest of its connections. */
 export function openVipCheckPort(): VipCheckPort {
-  const opener = createIpvsOpener();
+  const { table, carryOut, close } = openTable();
   const service: IpvsServiceId = { family: "inet", fwmark: vipCheck.mark };
   let last: Promise<unknown> = Promise.resolve();
   /** Whether none may weigh that should not: an earlier run may have ended in between. */
   let isClean = false;
-  const table = async () => {
-    const client = await opener.open();
-    if (!client) throw new Error("The kernel has no IPVS");
-    return client;
-  };
-  const carryOut = async (operation: IpvsOperation) => (await (await table()).batch([operation]))[0];
   const clear = async () => {
     for (const { destination } of await (await table()).listDestinations(service)) {
       const error = await carryOut({ op: "delDestination", service, destination });
       if (error && !isNetlinkError(error, "ENOENT")) throw error;
     }
   };
-  const weigh = async ({ address, forward, tunnelType }: PathDestination, weight: number) => {
-    const limits = { weight, upperThreshold: 0, lowerThreshold: 0 };
-    const tunnel = tunnels[forward === "tunnel" ? tunnelType : "ipip"];
-    const destination: IpvsDestination = { family: "inet", address, port: 0, forward, ...limits, tunnel };
+  const weigh = async (aimed: PathDestination, weight: number) => {
+    const destination = kernelDestination(aimed, weight);
     const error = await carryOut({ op: "setDestination", service, destination });
     if (!error) return;
     if (!isNetlinkError(error, "ENOENT")) throw error;
@@ -92,40 +95,34 @@ export function openVipCheckPort(): VipCheckPort {
       last = turn.catch(() => undefined);
       return turn;
     },
-    close: opener.close,
+    close,
   };
 }
 
 export function openPathPort(): PathPort {
-  const opener = createIpvsOpener();
+  const { open, carryOut, close } = openTable();
+  const service: IpvsServiceId = { family: "inet", fwmark: pathProbe.mark };
   const rules = new FilterRuleAdapter();
-  const client = async (): Promise<IpvsClient> => {
-    const opened = await opener.open();
-    if (!opened) throw new Error("The kernel has no IPVS");
-    return opened;
-  };
-  const carryOut = async (...operations: IpvsOperation[]) => {
-    const [error] = (await (await client()).batch(operations)).filter((one) => one !== undefined);
-    if (error) throw error;
+  const insist = async (operation: IpvsOperation) => {
+    const refusal = await carryOut(operation);
+    if (refusal) throw refusal;
   };
   return {
-    async direct({ address, port, forward, tunnelType }) {
-      const destination = { family: "inet", address, port: forward === "masq" ? port : 0 } as const;
-      const limits = { weight: 1, upperThreshold: 0, lowerThreshold: 0 };
-      const whole = { ...destination, forward, ...limits, tunnel: tunnels[forward === "tunnel" ? tunnelType : "ipip"] };
-      await carryOut({ op: "newDestination", service, destination: whole });
-      return () => carryOut({ op: "delDestination", service, destination });
+    async direct(aimed) {
+      const destination = kernelDestination(aimed, 1);
+      await insist({ op: "newDestination", service, destination });
+      return () => insist({ op: "delDestination", service, destination });
     },
     async clear() {
-      const opened = await opener.open();
-      if (!opened || !(await opened.getService(service))) return;
-      const left = await opened.listDestinations(service);
-      for (const { destination } of left) await carryOut({ op: "delDestination", service, destination });
+      const client = await open();
+      if (!client || !(await client.getService(service))) return;
+      for (const { destination } of await client.listDestinations(service))
+        await insist({ op: "delDestination", service, destination });
     },
     async packets() {
       return new Map([...(await rules.counters())].map(([key, { packets }]) => [key, packets]));
     },
     rpFilter: effectiveRpFilter,
-    close: opener.close,
+    close,
   };
 }

@@ -174,7 +174,7 @@ export function editChain(chain: SavedChain, next: readonly FilterRuleResource[]
   const name = chainName(chain);
   const strangers = chain.rules.filter(({ resource }) => !resource);
   const isEmpty = strangers.length + next.length === 0;
-  const exists = chain.rules.length + chain.jumps > 0;
+  const exists = chain.isThere === true || chain.rules.length + chain.jumps > 0;
   const lines: string[] = [];
   if (!exists && !isEmpty) lines.push(`:${name} - [0:0]`); // a chain that exists would be emptied by this
   if (chain.jumps === 0 && !isEmpty) lines.push(`-I ${chain.hook} 1 -j ${name}`);

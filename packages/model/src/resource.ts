@@ -8,6 +8,7 @@ export type Resource =
   | ModuleResource
   | LinkResource
   | LinkStateResource
+  | FouPortResource
   | SysctlResource
   | FilterRuleResource
   | IpvsServiceResource
@@ -29,7 +30,7 @@ export interface LinkResource {
   kind: "link";
   key: string;
   name: string;
-  type: Encapsulation;
+  type: Exclude<Encapsulation, "gue">;
   local: string;
   remote: string;
 }
@@ -41,6 +42,13 @@ export interface LinkStateResource {
   name: string;
   up: boolean;
   ifPresent?: boolean;
+}
+
+/** A UDP port whose packets the kernel unwraps as GUE (IPv4). Anybody's: opened behind the rules that keep strangers out. */
+export interface FouPortResource {
+  kind: "fouPort";
+  key: string;
+  port: number;
 }
 
 /** A file under /proc/sys, `path` with slashes. Either an exact `value`, or a number that must be `atLeast` so much (arp_ignore: the kernel uses the maximum). */
@@ -128,6 +136,7 @@ export const resourceKey = {
   module: (name: string) => `module ${name}`,
   link: (name: string) => `link ${name}`,
   linkState: (name: string) => `linkState ${name}`,
+  fouPort: (port: number) => `fouPort ${port}`,
   sysctl: (path: string) => `sysctl ${path}`,
   filterRule: (rule: Pick<FilterRuleResource, "family" | "table" | "hook" | "id">) =>
     `filterRule ${rule.family} ${rule.table} ${rule.hook} ${rule.id}`,

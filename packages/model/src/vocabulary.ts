@@ -4,9 +4,12 @@ import { z } from "zod";
 export const Forwarding = z.enum(["dr", "tun", "nat", "fullnat"]);
 export type Forwarding = z.infer<typeof Forwarding>;
 
-/** What wraps a packet in Tunnel forwarding: IP in IP (RFC 2003) or GRE (RFC 2784). */
-export const Encapsulation = z.enum(["ipip", "gre"]);
+/** What wraps a packet in Tunnel forwarding: IP in IP (RFC 2003), GRE (RFC 2784) or GUE, which is IP in IP in UDP (draft-ietf-intarea-gue). */
+export const Encapsulation = z.enum(["ipip", "gre", "gue"]);
 export type Encapsulation = z.infer<typeof Encapsulation>;
+
+/** The UDP port of GUE (IANA). */
+export const guePort = 6080;
 
 export const Protocol = z.enum(["tcp", "udp", "sctp"]);
 export type Protocol = z.infer<typeof Protocol>;

@@ -11,6 +11,7 @@ import {
   protocolNumber,
   type RealServerFragment,
 } from "@trigon/model";
+import { encapsulations } from "./encapsulations.ts";
 import { type FilteredPacket, filterTable, verdictOf } from "./firewall.ts";
 import { interfaceToward } from "./network.ts";
 import { tunnelName } from "./real-server.ts";
@@ -71,7 +72,8 @@ export function modulesFor(fragments: readonly Fragment[]): string[] {
       names.add("ip_vs").add(`ip_vs_${fragment.scheduler}`);
       if (hasForwarding(fragment, "fullnat")) names.add("nf_conntrack").add("xt_ipvs");
     } else if (fragment.kind === "realServer.serve" && hasForwarding(fragment, "tun")) {
-      names.add(fragment.encapsulation === "gre" ? "ip_gre" : "ipip").add("xt_mac");
+      for (const name of encapsulations[fragment.encapsulation].modules) names.add(name);
+      names.add("xt_mac");
     }
   }
   return [...names];
@@ -187,8 +189,6 @@ function checkReversePath({ facts, machine: { sysctls } }: DoctorInput, served: 
   if (isDirect) for (const { name, up } of facts.interfaces) if (up && name !== "lo") look(name, false);
 }
 
-const encapsulated = { ipip: { number: 4, name: "IPIP" }, gre: { number: 47, name: "GRE" } } as const;
-
 function checkFirewall(
   { facts, machine: { firewall, nftables } }: DoctorInput,
   directed: readonly DirectorServiceFragment[],
@@ -247,9 +247,10 @@ function checkFirewall(
   for (const fragment of served) {
     const { vip, protocol, port, name, endpoints, encapsulation } = fragment;
     if (familyOf(vip) !== 4) continue;
-    const { number, name: wrapping } = encapsulated[encapsulation];
+    const { protocol: outer, port: outerPort, name: wrapping } = encapsulations[encapsulation];
     for (const { address, rip } of tunnelsOf(fragment, facts)) {
-      const packet = { chain: "INPUT", protocol: number, source: address, destination: rip } as const;
+      const toPort = outerPort === null ? {} : { destinationPort: outerPort };
+      const packet = { chain: "INPUT", protocol: outer, source: address, destination: rip, ...toPort } as const;
       look(
         `INPUT ${wrapping} ${address}`,
         packet,
@@ -267,7 +268,6 @@ function checkFirewall(
   }
 }
 
-const overheads = { ipip: 20, gre: 24 } as const;
 const ethernet = 1500;
 
 function checkMtu({ facts }: DoctorInput, directed: readonly DirectorServiceFragment[], find: Find): void {
@@ -276,11 +276,12 @@ function checkMtu({ facts }: DoctorInput, directed: readonly DirectorServiceFrag
       if (forwarding !== "tun") continue;
       const leg = interfaceToward(rip, facts);
       if (!leg) continue;
-      const wanted = ethernet + overheads[encapsulation];
+      const { overhead } = encapsulations[encapsulation];
+      const wanted = ethernet + overhead;
       find("mtu", `${rip} by ${leg.name}`, leg.mtu >= wanted ? "ok" : "warn", {
         observed: `${leg.mtu} bytes`,
-        wanted: `${wanted} bytes, or an MSS of at most ${leg.mtu - overheads[encapsulation] - 40} at the real servers`,
-        why: `Tunnel packets of "${name}" are ${overheads[encapsulation]} bytes longer: where ICMP is filtered, large requests hang.`,
+        wanted: `${wanted} bytes, or an MSS of at most ${leg.mtu - overhead - 40} at the real servers`,
+        why: `Tunnel packets of "${name}" are ${overhead} bytes longer: where ICMP is filtered, large requests hang.`,
         command: `ip link show ${leg.name}`,
       });
     }

@@ -1,6 +1,7 @@
 import {
   endpoint,
   familyOf,
+  guePort,
   type IpvsDestinationResource,
   type IpvsServiceResource,
   type Resource,
@@ -33,6 +34,8 @@ export function textOf(resource: Resource): string {
       return `${resource.name} type ${resource.type} local ${resource.local} remote ${resource.remote}`;
     case "linkState":
       return `${resource.name} ${resource.up ? "up" : "down"}`;
+    case "fouPort":
+      return `UDP port ${resource.port} gue`;
     case "sysctl":
       return `${dotted(resource.path)} ${resource.value === undefined ? `>= ${resource.atLeast}` : `= ${resource.value}`}`;
     case "filterRule":
@@ -72,6 +75,8 @@ function make(to: Resource): string[] {
       return [`ip link add ${to.name} type ${to.type} local ${to.local} remote ${to.remote}`];
     case "linkState":
       return [`ip link set ${to.name} ${to.up ? "up" : "down"}`];
+    case "fouPort":
+      return [`ip fou add port ${to.port} gue`];
     case "sysctl":
       return [`sysctl -w ${dotted(to.path)}=${to.value ?? to.atLeast}`];
     case "filterRule":
@@ -98,6 +103,7 @@ function change(from: Resource, to: Resource): string[] {
       return [...unmake(from), ...make(to)];
     case "module":
     case "linkState":
+    case "fouPort":
     case "sysctl":
     case "address":
       return make(to);
@@ -110,6 +116,8 @@ function unmake(from: Resource): string[] {
   switch (from.kind) {
     case "link":
       return [`ip link del ${from.name}`];
+    case "fouPort":
+      return [`ip fou del port ${from.port}`];
     case "filterRule":
       return [ruleCommand("-D", from)];
     case "ipvsService":
@@ -175,7 +183,8 @@ function dottedMask(prefix: number): string {
 function destinationWords(destination: IpvsDestinationResource): string {
   const { address, port, forward, weight, upperThreshold, lowerThreshold, tunnelType } = destination;
   const words = [ofService(destination), "-r", endpoint(address, port), forwardOption[forward]];
-  if (forward === "tunnel" && tunnelType !== "ipip") words.push("--tun-type", tunnelType);
+  if (forward === "tunnel" && tunnelType !== "ipip")
+    words.push("--tun-type", tunnelType, ...(tunnelType === "gue" ? ["--tun-port", String(guePort)] : []));
   words.push("-w", String(weight));
   if (upperThreshold > 0) words.push("-x", String(upperThreshold));
   if (lowerThreshold > 0) words.push("-y", String(lowerThreshold));

@@ -106,7 +106,7 @@ export function pathWords(cause: PathCause, { vip, port, rip, director }: PathNa
     ],
     "encapsulation.lost": [
       `Wrapped packets leave ${director} and do not come out of the tunnel on ${rip}.`,
-      `Let IP protocol 4 (IPIP) or 47 (GRE) from ${director} through every firewall on the way, that of ${rip} first.`,
+      `Let IP protocol 4 (IPIP), 47 (GRE) or UDP port 6080 (GUE) from ${director} through every firewall on the way, that of ${rip} first.`,
     ],
     "network.lost": [
       `Packets leave ${director} and do not come in on ${rip}.`,

@@ -10,6 +10,7 @@ import {
   slowStartSteps,
   type VirtualServiceSpec,
 } from "@trigon/model";
+import { encapsulations } from "./encapsulations.ts";
 import type { FleetNode } from "./fleet.ts";
 import { defaultRoute, interfaceToward, onLinkInterface, sourceToward } from "./network.ts";
 
@@ -163,7 +164,7 @@ function lintForwarding(input: Spec, { neighbours }: LintContext, find: Find): v
   }
   const tunnelled = input.realServers.findIndex(({ forwarding }) => (forwarding ?? input.forwarding) === "tun");
   if (tunnelled >= 0) {
-    const overhead = input.encapsulation === "gre" ? 24 : 20;
+    const overhead = encapsulations[input.encapsulation].overhead;
     const detail = `Tunnel packets are ${overhead} bytes longer: where ICMP is filtered, large requests hang.`;
     const fix = `Let the path carry ${1500 + overhead} bytes, or clamp the MSS on the real server.`;
     find("info", "tunnel.mtu", `/realServers/${tunnelled}`, detail, fix, { overhead });

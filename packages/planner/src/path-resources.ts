@@ -1,6 +1,5 @@
 import {
   type DirectorServiceFragment,
-  type Encapsulation,
   type Facts,
   familyOf,
   type IpvsServiceResource,
@@ -11,6 +10,7 @@ import {
   resourceKey,
   vipCheck,
 } from "@trigon/model";
+import { encapsulations } from "./encapsulations.ts";
 import { interfaceToward } from "./network.ts";
 import { filterRule, from, module, port, ruleOrder, ruleSuffix, sysctl, to } from "./resources.ts";
 
@@ -144,9 +144,6 @@ export function arrivalResources(fragment: RealServerFragment): Resource[] {
     );
 }
 
-/** What an encapsulation adds to a packet over IPv4: its outer header, and GRE's own of 4 bytes. */
-const overhead = { ipip: 20, gre: 24 } as const satisfies Record<Encapsulation, number>;
-
 /** IPv4 and TCP headers without options. */
 const headers = 40;
 
@@ -158,7 +155,7 @@ export function mssClamp(fragment: RealServerFragment, rip: string, facts: Facts
   const { vip, protocol, port: number, encapsulation } = fragment;
   if (familyOf(vip) !== 4 || protocol !== "tcp" || facts.lacks?.includes("xt_TCPMSS")) return [];
   const mtu = Math.min(1500, interfaceToward(rip, facts)?.mtu ?? 1500);
-  const largest = mtu - overhead[encapsulation] - headers;
+  const largest = mtu - encapsulations[encapsulation].overhead - headers;
   return [
     filterRule({
       family: 4,

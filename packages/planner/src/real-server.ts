@@ -9,6 +9,7 @@ import {
   resourceKey,
   unreachable,
 } from "@trigon/model";
+import { encapsulations, outerPacket } from "./encapsulations.ts";
 import { stableHash } from "./hash.ts";
 import { mainAddress, onLinkInterface } from "./network.ts";
 import { arrivalResources, mssClamp } from "./path-resources.ts";
@@ -33,12 +34,6 @@ const arpSilence: readonly Resource[] = ["all", "lo"].flatMap((name) => [
   sysctlAtLeast(`net/ipv4/conf/${name}/arp_ignore`, 1),
   sysctlAtLeast(`net/ipv4/conf/${name}/arp_announce`, 2),
 ]);
-
-/** What each encapsulation needs of the kernel: a module, and its fallback device, which would take packets from any stranger when up. */
-const tunnels = {
-  ipip: { module: "ipip", fallback: "tunl0", protocol: "4", suffix: "" },
-  gre: { module: "ip_gre", fallback: "gre0", protocol: "47", suffix: "g" },
-} as const satisfies Record<Encapsulation, { module: string; fallback: string; protocol: string; suffix: string }>;
 
 /** A real server's side of one virtual service. Pure: same fragment and facts, same resources. Throws `ResolveError` for a Tunnel VIP of IPv6. */
 export function realServer(fragment: RealServerFragment, facts: Facts): Resource[] {
@@ -111,7 +106,7 @@ function tunnelsLetIn({ encapsulation, directors }: RealServerFragment, facts: F
       hook: "INPUT",
       id: `let-in:${encapsulation}:${index}`,
       order: ruleOrder.letIn,
-      match: [...from(address), "-p", tunnels[encapsulation].protocol, "-j", "ACCEPT"],
+      match: [...from(address), ...outerPacket(encapsulation), "-j", "ACCEPT"],
     }),
   );
 }
@@ -120,11 +115,28 @@ function tunnelsOf(fragment: RealServerFragment, rip: string, facts: Facts): Res
   const { vip, encapsulation, directors } = fragment;
   if (familyOf(vip) !== 4 || familyOf(rip) !== 4)
     throw new ResolveError("tunnel.familyUnsupported", `Tunnel forwarding of ${vip} to ${rip} needs IPv4 on both ends.`);
-  const { module: name, fallback } = tunnels[encapsulation];
+  const { modules, fallback } = encapsulations[encapsulation];
   return [
-    module(name),
+    ...modules.map(module),
     linkState(fallback, false, { ifPresent: true }),
     ...directors.flatMap((director) => tunnelFrom(fragment, director, rip, facts)),
+    ...udpEntrance(fragment),
+  ];
+}
+
+/** GUE says itself what it holds, not only IPIP: from anybody but a director it would pass the host's own firewall by. */
+function udpEntrance({ encapsulation, directors }: RealServerFragment): Resource[] {
+  const { port: number } = encapsulations[encapsulation];
+  if (number === null) return [];
+  const rule = (id: string, order: number, match: readonly string[]) =>
+    filterRule({ family: 4, table: "raw", hook: "PREROUTING", id, order, match });
+  const outer = outerPacket(encapsulation);
+  return [
+    ...directors.map(({ index, address }) =>
+      rule(`accept:${encapsulation}:${index}`, ruleOrder.accept, [...from(address), ...outer, "-j", "RETURN"]),
+    ),
+    rule(`drop:${encapsulation}`, ruleOrder.drop, [...outer, "-j", "DROP"]),
+    { kind: "fouPort", key: resourceKey.fouPort(number), port: number },
   ];
 }
 
@@ -143,7 +155,14 @@ function tunnelFrom(
     filterRule({ family: 4, table: "raw", hook: "PREROUTING", id, order, match });
   const device = ["-i", name];
   return [
-    { kind: "link", key: resourceKey.link(name), name, type: encapsulation, local: rip, remote: director.address },
+    {
+      kind: "link",
+      key: resourceKey.link(name),
+      name,
+      type: encapsulations[encapsulation].device,
+      local: rip,
+      remote: director.address,
+    },
     sysctl(`net/ipv4/conf/${name}/rp_filter`, "2"),
     hostAddress(name, tunnelAddress(director.index), "tunnel"),
     linkState(name, true),
@@ -183,7 +202,7 @@ function forgery({ index, address, mac }: PlannedDirector, encapsulation: Encaps
       hook: "PREROUTING",
       id: `forgery:${encapsulation}:${index}`,
       order: ruleOrder.forgery,
-      match: [...from(address), "-p", tunnels[encapsulation].protocol, "-m", "mac", "!", "--mac-source", mac, "-j", "DROP"],
+      match: [...from(address), ...outerPacket(encapsulation), "-m", "mac", "!", "--mac-source", mac, "-j", "DROP"],
     }),
   ];
 }
@@ -191,7 +210,7 @@ function forgery({ index, address, mac }: PlannedDirector, encapsulation: Encaps
 /** `trg-7`; a node reached by Tunnel on a second address of its own gets a second device per director, told apart by a hash (15 characters at most). */
 export function tunnelName(index: number, encapsulation: Encapsulation, rip: string, facts: Facts): string {
   const other = mainAddress(facts, 4) === rip ? "" : `-${stableHash(rip).slice(0, 4)}`;
-  return `trg-${index}${other}${tunnels[encapsulation].suffix}`;
+  return `trg-${index}${other}${encapsulations[encapsulation].suffix}`;
 }
 
 /** 169.254.x.y from a director's index, without the blocks RFC 3927 keeps back (0, 255) and the clouds' metadata block (169). */

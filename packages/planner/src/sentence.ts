@@ -23,6 +23,8 @@ function valuesOf(resource: Resource, from: Resource | undefined): StepSentence[
       return { name: resource.name, local: resource.local, remote: resource.remote };
     case "linkState":
       return { name: resource.name, state: resource.up ? "up" : "down" };
+    case "fouPort":
+      return { port: resource.port };
     case "sysctl":
       return { name: resource.path.replaceAll("/", "."), value: resource.value ?? `${resource.atLeast}` };
     case "filterRule":
@@ -68,6 +70,10 @@ function english({ op }: Explained, resource: Resource, values: StepSentence["va
         : `Make the tunnel device ${values.name} from ${values.local} to ${values.remote}`;
     case "linkState":
       return `Switch ${values.name} ${values.state}`;
+    case "fouPort":
+      return op === "delete"
+        ? `Stop unwrapping UDP port ${values.port} (GUE)`
+        : `Unwrap what comes to UDP port ${values.port} (GUE)`;
     case "sysctl":
       return `Set ${values.name} to ${values.value}, unless it is so`;
     case "filterRule":

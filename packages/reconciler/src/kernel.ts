@@ -69,6 +69,9 @@ export interface Kernel {
   /** Gratuitous ARP or unsolicited neighbour advertisement. */
   announce(interfaceName: string, address: string): Promise<void>;
 
+  /** Takes out what Trigon made to hold its resources and that holds nothing: rules' chains that somebody flushed by hand. */
+  tidy(): Promise<void>;
+
   /** Calls back on changes until closed. */
   watch(onEvent: (event: KernelEvent) => void): { close(): void };
 

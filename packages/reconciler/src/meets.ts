@@ -14,6 +14,7 @@ export function meets(have: Resource, want: Resource): boolean {
   switch (want.kind) {
     case "module":
     case "address":
+    case "fouPort":
       return have.kind === want.kind;
     case "link":
       return have.kind === "link" && have.type === want.type && have.local === want.local && have.remote === want.remote;

@@ -4,7 +4,7 @@ import type { Resource } from "@trigon/model";
  * What must stand before what. `net/ipv4/vs/*` exists only after its module and `conf/<tunnel>` only after its link; a device comes up only
  * behind its filter; a VIP bound before its services resets clients, and before ARP silence it steals the director's traffic. IPVS takes part
  * in connection tracking only once the rules stand that keep DR and Tunnel out of it, or a stateful firewall would drop their connections.
- * What closes VIPs to all but their services comes after these, which wait for nothing that takes longer than they do.
+ * GUE's port is anybody's, and opens behind its rules. What closes VIPs to all but their services comes after these, which wait for nothing that takes longer than they do.
  */
 const building = [
   "module",
@@ -13,6 +13,7 @@ const building = [
   "sysctl",
   "address tunnel",
   "filterRule",
+  "fouPort",
   "sysctl tracking",
   "linkState up",
   "ipvsService",
@@ -29,6 +30,7 @@ const removing = [
   "linkState up",
   "link",
   "sysctl tracking",
+  "fouPort",
   "filterRule",
   "filterRule vip",
   "address tunnel",

@@ -112,6 +112,7 @@ export class MemoryKernel implements Kernel {
     return new Map();
   }
   async announce(): Promise<void> {}
+  async tidy(): Promise<void> {}
   watch() {
     return { close() {} };
   }

@@ -2,6 +2,7 @@ import {
   type AddressResource,
   type Facts,
   type FilterRuleResource,
+  type FouPortResource,
   familyOf,
   type IpvsDestinationResource,
   type IpvsServiceResource,
@@ -94,6 +95,7 @@ export class FakeKernel implements Kernel {
   readonly sysctls = new Map<string, string>();
   readonly modules = new Set<string>();
   readonly rules = new Map<string, FilterRuleResource>();
+  readonly fouPorts = new Map<string, FouPortResource>();
   readonly services = new Map<string, IpvsServiceResource>();
   readonly destinations = new Map<string, IpvsDestinationResource>();
 
@@ -149,7 +151,7 @@ export class FakeKernel implements Kernel {
   reboot(bootId: string): void {
     const fresh = new FakeKernel({ ...this.#options, bootId });
     this.bootId = bootId;
-    for (const name of ["links", "addresses", "sysctls", "rules", "services", "destinations"] as const) {
+    for (const name of ["links", "addresses", "sysctls", "rules", "fouPorts", "services", "destinations"] as const) {
       const mine = this[name] as Map<string, unknown>;
       mine.clear();
       for (const [key, value] of fresh[name] as Map<string, unknown>) mine.set(key, value);
@@ -222,6 +224,7 @@ export class FakeKernel implements Kernel {
       ...this.services.values(),
       ...this.destinations.values(),
       ...this.addresses.values(),
+      ...this.fouPorts.values(),
       ...also.flatMap((key) => this.#at(key) ?? []),
     ];
     return new Map(all.map((resource) => [resource.key, structuredClone(resource)]));
@@ -279,6 +282,9 @@ export class FakeKernel implements Kernel {
   async otherHolders(bound: readonly { address: string }[]): Promise<Map<string, string[]>> {
     return new Map(bound.flatMap(({ address }) => (this.holders.has(address) ? [[address, this.holders.get(address)!]] : [])));
   }
+
+  /** It has no chains: rules stand by themselves. */
+  async tidy(): Promise<void> {}
 
   async announce(interfaceName: string, address: string): Promise<void> {
     this.announced.push(`${interfaceName} ${address}`);
@@ -339,6 +345,8 @@ export class FakeKernel implements Kernel {
         return this.destinations.get(key);
       case "address":
         return this.addresses.get(key);
+      case "fouPort":
+        return this.fouPorts.get(key);
       default:
         return undefined;
     }
@@ -372,6 +380,15 @@ export class FakeKernel implements Kernel {
         if (action.op !== "create") this.#deleteLink(resource.name);
         if (action.op !== "delete") this.#createLink(resource);
         return;
+      case "fouPort":
+        if (!this.modules.has("fou"))
+          throw new KernelError("ENOENT", `Could not ${action.op} ${resource.key}: module fou is not loaded`);
+        if (action.op === "create" && this.fouPorts.has(resource.key))
+          throw new KernelError("EADDRINUSE", `Could not create ${resource.key}`);
+        if (action.op === "delete" && !this.fouPorts.has(resource.key))
+          throw new KernelError("EINVAL", `Could not delete ${resource.key}`);
+        put(this.fouPorts, action.op, resource);
+        return;
       case "filterRule":
         checkRule(action.op, resource, this.rules.has(resource.key));
         put(this.rules, action.op, resource);
@@ -400,7 +417,7 @@ export class FakeKernel implements Kernel {
   }
 
   #loadModule(name: string): void {
-    if (!/^(ip_vs(_\w+)?|ipip|ip_gre|nf_\w+|xt_\w+|ip6?table\w+|dummy)$/.test(name) || !isScheduler(name))
+    if (!/^(ip_vs(_\w+)?|ipip|ip_gre|fou|nf_\w+|xt_\w+|ip6?table\w+|dummy)$/.test(name) || !isScheduler(name))
       throw new KernelError("ENOENT", `Could not load module ${name}: not found`);
     this.modules.add(name);
     if (!name.startsWith("ip_vs") || this.sysctls.has("net/ipv4/vs/conntrack")) return;

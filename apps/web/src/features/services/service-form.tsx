@@ -225,6 +225,7 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
               <Select {...register("encapsulation")}>
                 <option value="ipip">IPIP</option>
                 <option value="gre">GRE</option>
+                <option value="gue">GUE</option>
               </Select>
             </Field>
           ) : null}
