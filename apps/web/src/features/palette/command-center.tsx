@@ -60,13 +60,14 @@ export function CommandCenter() {
         variant="secondary"
         size="sm"
         className="max-sm:border-0 max-sm:shadow-none sm:w-56 sm:justify-start sm:text-soft"
-        aria-label={t("title")}
         aria-keyshortcuts="Control+K Meta+K"
         onClick={() => setOpen(true)}
       >
         <Search aria-hidden />
-        <span className="hidden sm:inline">{t("button")}</span>
-        <kbd className="ml-auto hidden rounded border border-line px-1.5 font-sans text-xs sm:inline">{commandKey} K</kbd>
+        <span className="max-sm:sr-only">{t("button")}</span>
+        <kbd aria-hidden className="ml-auto hidden rounded border border-line px-1.5 font-sans text-xs sm:inline">
+          {commandKey} K
+        </kbd>
       </Button>
       <Palette open={isOpen} onOpenChange={setOpen} onHelp={() => setHelp(true)} />
       <ShortcutList open={isHelp} onOpenChange={setHelp} commandKey={commandKey} />

@@ -75,6 +75,15 @@ function Body({ onClose, onHelp }: { onClose: () => void; onHelp: () => void }) 
   const items = useItems({ text, verb, hits, onClose, onHelp });
   const [at, setAt] = useState(0);
   const chosen = Math.min(at, items.length - 1);
+  const isSearching = rest !== "" && (asked !== rest || found.isFetching);
+  // Enter means what was typed, not what is still shown of an earlier word: it waits for the answer.
+  const [isEntered, setEntered] = useState(false);
+  const best = items[chosen];
+  useEffect(() => {
+    if (!isEntered || isSearching) return;
+    setEntered(false);
+    best?.run();
+  }, [isEntered, isSearching, best]);
   const optionId = (index: number) => `${id}-${index}`;
   function onKeyDown(event: KeyboardEvent) {
     if (event.nativeEvent.isComposing) return;
@@ -84,12 +93,11 @@ function Body({ onClose, onHelp }: { onClose: () => void; onHelp: () => void }) 
       const next = (chosen + step + items.length) % items.length;
       setAt(next);
       document.getElementById(optionId(next))?.scrollIntoView({ block: "nearest" });
-    } else if (event.key === "Enter" && items[chosen]) {
+    } else if (event.key === "Enter") {
       event.preventDefault();
-      items[chosen].run();
+      setEntered(true);
     }
   }
-  const isSearching = rest !== "" && (asked !== rest || found.isFetching);
   return (
     <>
       <div className="flex items-center gap-2.5 border-b px-4">
@@ -111,6 +119,7 @@ function Body({ onClose, onHelp }: { onClose: () => void; onHelp: () => void }) 
           onChange={(event) => {
             setText(event.target.value);
             setAt(0);
+            setEntered(false);
           }}
           onKeyDown={onKeyDown}
         />

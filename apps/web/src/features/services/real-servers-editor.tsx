@@ -9,6 +9,7 @@ import { useTranslations } from "use-intl";
 import { numberTyped } from "../../lib/field-issues.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { repliesDirectly } from "./counters.ts";
+import { useFieldHelp } from "./field-help.tsx";
 import { type ErrorOf, emptyRealServer, type ServiceValues } from "./spec.ts";
 
 /** The real servers of a service as an editable table; on a narrow screen each row is a block of its own. */
@@ -71,6 +72,9 @@ function addressesOf(node: NodeView) {
 function Row(props: { index: number; listId: string; showsMore: boolean; errorOf: ErrorOf; onRemove: () => void }) {
   const t = useTranslations();
   const { index, errorOf } = props;
+  const helpOf = useFieldHelp();
+  // Said once, above the first of them.
+  const help: typeof helpOf | (() => undefined) = index === 0 ? helpOf : () => undefined;
   const { register, control, formState, setValue } = useFormContext<ServiceValues>();
   const [servicePort, serviceForwarding, rowForwarding, rowPort] = useWatch({
     control,
@@ -82,7 +86,12 @@ function Row(props: { index: number; listId: string; showsMore: boolean; errorOf
   return (
     <fieldset className="grid grid-cols-[1fr_1fr_auto] items-start gap-3 p-3 sm:flex sm:flex-wrap">
       <legend className="sr-only">{t("form.realServerNumber", { number: index + 1 })}</legend>
-      <Field label="RIP" className="col-span-3 sm:w-56" error={errorOf(`${path}.rip`, errors?.rip?.message)}>
+      <Field
+        label="RIP"
+        help={help("rip", "RIP")}
+        className="col-span-3 sm:w-56"
+        error={errorOf(`${path}.rip`, errors?.rip?.message)}
+      >
         <Input
           {...register(`${path}.rip`)}
           list={props.listId}
@@ -94,6 +103,7 @@ function Row(props: { index: number; listId: string; showsMore: boolean; errorOf
       </Field>
       <Field
         label={t("form.port")}
+        help={help("realServerPort", t("form.port"))}
         className="sm:w-36"
         hint={keepsPort && rowPort === null ? t("form.portKept") : undefined}
         error={errorOf(`${path}.port`, errors?.port?.message)}
@@ -105,13 +115,19 @@ function Row(props: { index: number; listId: string; showsMore: boolean; errorOf
           placeholder={typeof servicePort === "number" ? String(servicePort) : t("form.samePort")}
         />
       </Field>
-      <Field label={t("form.weight")} className="sm:w-24" error={errorOf(`${path}.weight`, errors?.weight?.message)}>
+      <Field
+        label={t("form.weight")}
+        help={help("weight", t("form.weight"))}
+        className="sm:w-24"
+        error={errorOf(`${path}.weight`, errors?.weight?.message)}
+      >
         <Input {...register(`${path}.weight`, { setValueAs: numberTyped })} inputMode="numeric" autoComplete="off" />
       </Field>
       {props.showsMore ? (
         <>
           <Field
             label={t("form.forwarding")}
+            help={help("realServerForwarding", t("form.forwarding"))}
             className="sm:w-40"
             error={errorOf(`${path}.forwarding`, errors?.forwarding?.message)}
           >
@@ -132,6 +148,7 @@ function Row(props: { index: number; listId: string; showsMore: boolean; errorOf
           </Field>
           <Field
             label={t("form.upperThreshold")}
+            help={help("upperThreshold", t("form.upperThreshold"))}
             className="sm:w-32"
             hint={t("form.thresholdHint")}
             error={errorOf(`${path}.upperThreshold`, errors?.upperThreshold?.message)}
@@ -140,6 +157,7 @@ function Row(props: { index: number; listId: string; showsMore: boolean; errorOf
           </Field>
           <Field
             label={t("form.lowerThreshold")}
+            help={help("lowerThreshold", t("form.lowerThreshold"))}
             className="sm:w-32"
             error={errorOf(`${path}.lowerThreshold`, errors?.lowerThreshold?.message)}
           >

@@ -13,6 +13,7 @@ import { problemOf } from "../../lib/problem.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { GuardField } from "../records/guard.tsx";
 import { type GuardChoice, guardOf } from "../records/guard-choice.ts";
+import { useFieldHelp } from "./field-help.tsx";
 import { ForwardingChoice } from "./forwarding-choice.tsx";
 import { HealthSection } from "./health-section.tsx";
 import { Lint, useValidation } from "./lint.tsx";
@@ -36,6 +37,7 @@ export function ServiceForm(props: {
 }) {
   const t = useTranslations();
   const sentence = useFieldSentence();
+  const help = useFieldHelp();
   const form = useForm<ServiceValues, unknown, VirtualServiceSpec>({
     defaultValues: props.values,
     resolver: useSchemaResolver(VirtualServiceSpec, withoutBlankRows),
@@ -69,16 +71,33 @@ export function ServiceForm(props: {
         <Card>
           <CardHeader title={t("form.basics")} />
           <div className="grid gap-4 p-4 sm:grid-cols-2 lg:grid-cols-[minmax(0,2fr)_minmax(0,2fr)_minmax(0,1fr)_minmax(0,1fr)]">
-            <Field label={t("form.name")} error={errorOf("name", formState.errors.name?.message)}>
+            <Field
+              label={t("form.name")}
+              help={help("name", t("form.name"))}
+              error={errorOf("name", formState.errors.name?.message)}
+            >
               <Input {...register("name")} autoComplete="off" placeholder="web-shop" />
             </Field>
-            <Field label={t("form.vip")} error={errorOf("vip", formState.errors.vip?.message)} hint={t("form.vipHint")}>
+            <Field
+              label={t("form.vip")}
+              help={help("vip", t("form.vip"))}
+              error={errorOf("vip", formState.errors.vip?.message)}
+              hint={t("form.vipHint")}
+            >
               <Input {...register("vip")} autoComplete="off" spellCheck={false} placeholder="192.0.2.10" className="font-mono" />
             </Field>
-            <Field label={t("form.port")} error={errorOf("port", formState.errors.port?.message)}>
+            <Field
+              label={t("form.port")}
+              help={help("port", t("form.port"))}
+              error={errorOf("port", formState.errors.port?.message)}
+            >
               <Input {...register("port", { setValueAs: numberTyped })} inputMode="numeric" autoComplete="off" placeholder="80" />
             </Field>
-            <Field label={t("form.protocol")} error={errorOf("protocol", formState.errors.protocol?.message)}>
+            <Field
+              label={t("form.protocol")}
+              help={help("protocol", t("form.protocol"))}
+              error={errorOf("protocol", formState.errors.protocol?.message)}
+            >
               <Select {...register("protocol")}>
                 {Protocol.options.map((protocol) => (
                   <option key={protocol} value={protocol}>
@@ -175,6 +194,7 @@ const hashingSchedulers: readonly string[] = ["sh", "mh"];
 
 function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: ReactNode }) {
   const t = useTranslations();
+  const help = useFieldHelp();
   const trpc = useTRPC();
   const { register, control, formState, setValue } = useFormContext<ServiceValues>();
   const [forwarding, scheduler, protocol, persistence] = useWatch({
@@ -198,6 +218,7 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
         <div className="grid gap-4 border-t p-4 sm:grid-cols-2">
           <Field
             label={t("form.scheduler")}
+            help={help("scheduler", t("form.scheduler"))}
             hint={t(`scheduler.${scheduler}`)}
             error={errorOf("scheduler", formState.errors.scheduler?.message)}
           >
@@ -210,7 +231,11 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
             </Select>
           </Field>
           {(groups.data?.data.length ?? 0) > 1 ? (
-            <Field label={t("form.directorGroup")} error={errorOf("directorGroupId", formState.errors.directorGroupId?.message)}>
+            <Field
+              label={t("form.directorGroup")}
+              help={help("directorGroup", t("form.directorGroup"))}
+              error={errorOf("directorGroupId", formState.errors.directorGroupId?.message)}
+            >
               <Select {...register("directorGroupId")}>
                 {groups.data?.data.map((group) => (
                   <option key={group.id} value={group.id}>
@@ -221,7 +246,12 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
             </Field>
           ) : null}
           {forwarding === "tun" ? (
-            <Field label={t("form.encapsulation")} hint={t("form.encapsulationHint")} error={errorOf("encapsulation", undefined)}>
+            <Field
+              label={t("form.encapsulation")}
+              help={help("encapsulation", t("form.encapsulation"))}
+              hint={t("form.encapsulationHint")}
+              error={errorOf("encapsulation", undefined)}
+            >
               <Select {...register("encapsulation")}>
                 <option value="ipip">IPIP</option>
                 <option value="gre">GRE</option>
@@ -230,7 +260,12 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
             </Field>
           ) : null}
           {forwarding === "fullnat" ? (
-            <Field label={t("form.snatSource")} hint={t("form.snatSourceHint")} error={errorOf("snatSource", undefined)}>
+            <Field
+              label={t("form.snatSource")}
+              help={help("snatSource", t("form.snatSource"))}
+              hint={t("form.snatSourceHint")}
+              error={errorOf("snatSource", undefined)}
+            >
               <Select {...register("snatSource")}>
                 <option value="vip">{t("snatSource.vip")}</option>
                 <option value="dip">{t("snatSource.dip")}</option>
@@ -252,6 +287,7 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
           {canSlowStart(scheduler) ? (
             <Field
               label={t("form.slowStart")}
+              help={help("slowStart", t("form.slowStart"))}
               hint={t("form.slowStartHint")}
               error={errorOf("slowStartSeconds", formState.errors.slowStartSeconds?.message)}
             >
@@ -275,12 +311,14 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
               <div className="grid gap-4 border-line border-l-2 pl-4 sm:grid-cols-2">
                 <Field
                   label={t("form.persistenceTimeout")}
+                  help={help("persistenceTimeout", t("form.persistenceTimeout"))}
                   error={errorOf("persistence.timeoutSeconds", formState.errors.persistence?.timeoutSeconds?.message)}
                 >
                   <Input {...register("persistence.timeoutSeconds", { setValueAs: numberTyped })} inputMode="numeric" />
                 </Field>
                 <Field
                   label={t("form.persistenceGranularity")}
+                  help={help("persistenceGranularity", t("form.persistenceGranularity"))}
                   hint={t("form.persistenceGranularityHint")}
                   error={errorOf("persistence.granularity", formState.errors.persistence?.granularity?.message)}
                 >
@@ -292,6 +330,7 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
           <Field
             className="sm:col-span-2"
             label={t("form.description")}
+            help={help("description", t("form.description"))}
             note={t("common.optional")}
             error={errorOf("description", formState.errors.description?.message)}
           >
@@ -308,6 +347,7 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
 /** Networks as lines of text; what stands between them is the reader's. */
 function AllowField({ errorOf }: { errorOf: ErrorOf }) {
   const t = useTranslations("form");
+  const help = useFieldHelp();
   const { control, formState } = useFormContext<ServiceValues>();
   const errors = formState.errors.allow;
   const first = Array.isArray(errors) ? errors.findIndex(Boolean) : -1;
@@ -319,7 +359,13 @@ function AllowField({ errorOf }: { errorOf: ErrorOf }) {
       render={({ field }) => {
         const server = field.value.map((_network, index) => errorOf(`allow.${index}`, undefined)).find(Boolean);
         return (
-          <Field className="sm:col-span-2" label={t("allow")} hint={t("allowHint")} error={own ?? server}>
+          <Field
+            className="sm:col-span-2"
+            label={t("allow")}
+            help={help("allow", t("allow"))}
+            hint={t("allowHint")}
+            error={own ?? server}
+          >
             <Textarea
               rows={2}
               spellCheck={false}
