@@ -1,30 +1,7 @@
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import type { Page } from "@playwright/test";
 import { rest, rows } from "./appliance.ts";
+import { barriers } from "./barriers.ts";
 import { apiToken, expect, test } from "./console.ts";
-
-const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-
-interface Violation {
-  id: string;
-  impact: string | null;
-  nodes: { target: unknown }[];
-}
-
-/** What axe-core finds serious or critical. */
-async function barriers(page: Page): Promise<string[]> {
-  await page.evaluate(axe);
-  const violations = await page.evaluate(async () => {
-    const { axe: run } = window as unknown as {
-      axe: { run(root: Document, options: object): Promise<{ violations: Violation[] }> };
-    };
-    return (await run.run(document, { resultTypes: ["violations"] })).violations;
-  });
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .map(({ id, nodes }) => `${id}: ${nodes.map(({ target }) => String(target)).join(", ")}`);
-}
 
 /** One service for the pages that need one. */
 async function anyService(page: Page): Promise<string> {
@@ -53,6 +30,7 @@ for (const reader of readers) {
     await page.emulateMedia({ colorScheme: reader.colorScheme });
     await page.context().addCookies([{ name: "trigon_locale", value: reader.locale, url: baseURL! }]);
     const id = await anyService(page);
+    const [group] = await rows<{ id: string }>(`SELECT id FROM "directorGroup" WHERE "deletedAt" IS NULL LIMIT 1`);
     const paths = [
       "/",
       "/services",
@@ -69,6 +47,7 @@ for (const reader of readers) {
       "/changes",
       "/audit",
       "/settings",
+      `/groups/${group!.id}`,
       "/no/such/page",
     );
     for (const path of paths) {

@@ -70,7 +70,7 @@ export class PretendAgent {
   }
 
   /** Takes the plan and says that all of it is in place, but for what `more` says of it. */
-  async turn(more: { failed?: string; health?: unknown[] } = {}): Promise<void> {
+  async turn(more: { failed?: string; health?: unknown[]; groups?: unknown[] } = {}): Promise<void> {
     const plan = (await this.#call("GET", "/agent/v1/plan")) as Plan;
     const { fleetId, epoch, generation, fragments } = plan;
     await this.#call("POST", "/agent/v1/report", {
@@ -81,6 +81,7 @@ export class PretendAgent {
         pass: ++this.#pass,
         at: new Date().toISOString(),
         health: more.health ?? [],
+        groups: more.groups ?? [],
       },
       fragments: fragments.map(({ id, hash }) => ({
         ...{ id, hash, reason: more.failed ? "x" : null, message: more.failed ?? null },

@@ -3,7 +3,9 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { DirectorGroupSpec, type DirectorGroupView } from "@trigon/model";
 import { Card, CardHeader, Switch, toast } from "@trigon/ui";
 import { useTranslations } from "use-intl";
+import { TextLink } from "../../components/text-link.tsx";
 import { useTRPC } from "../../lib/trpc.ts";
+import { PhaseChip } from "../groups/group-page.tsx";
 
 const switches = ["ping", "manageFirewall"] as const;
 
@@ -30,7 +32,12 @@ export function DirectorGroups() {
       <ul className="divide-y">
         {groups.data?.data.map((group) => (
           <li key={group.id} className="grid gap-3 p-4 sm:grid-cols-3">
-            <p className="font-medium">{group.name}</p>
+            <div className="flex min-w-0 flex-wrap items-center gap-2 self-start">
+              <TextLink href={`/groups/${group.id}`} className="min-w-0 break-words">
+                {group.name}
+              </TextLink>
+              <PhaseChip phase={group.status.phase} />
+            </div>
             {switches.map((name) => (
               <div key={name} className="flex items-start gap-3">
                 <Switch
