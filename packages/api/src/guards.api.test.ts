@@ -161,6 +161,24 @@ test("one that was kept on a node's last word before it was cut off is taken bac
   expect((await guards())[1]).toEqual({ state: "kept", reason: "pressed" });
 });
 
+test("a node's maintenance and its name may be guarded, too", async () => {
+  const machine = await fleet.enroll("realServer", factsOf("web-1", "192.0.2.21"));
+  await fleet.caller.virtualService.create({ spec: spec({ realServers: [{ rip: "192.0.2.21" }] }) });
+  const states = () => fleet.database.sql<{ s: string }>(`SELECT "adminState" AS s FROM "realServer"`);
+  const id = machine.nodeId;
+  await fleet.caller.node.beginMaintenance({ id, guard: "operator", guardSeconds: 30 });
+  expect(await states()).toEqual([{ s: "maintenance" }]);
+  await fleet.caller.node.rename({ id, revision: "*", spec: { name: "web-9" }, guard: "operator", guardSeconds: 30 });
+  fleet.clock.aheadMs += 31_000;
+  await decided();
+  expect(await guards()).toEqual([
+    { state: "undone", reason: "expired" },
+    { state: "undone", reason: "expired" },
+  ]);
+  expect(await states()).toEqual([{ s: "active" }]);
+  expect((await fleet.caller.node.get({ id })).name).toBe("web-1");
+});
+
 test("nodes that were away before are not waited for", async () => {
   fleet.api.agents.connected(director.nodeId, false);
   const { change } = await (async () => {

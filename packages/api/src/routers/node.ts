@@ -1,4 +1,4 @@
-import { ForeignServiceView, Id, Name, NodeDetailView, NodeView, VirtualServiceView } from "@trigon/model";
+import { ForeignServiceView, guardFields, Id, Name, NodeDetailView, NodeView, VirtualServiceView } from "@trigon/model";
 import { z } from "zod";
 import { ById, ForeignDecisionInput, ListInput, MaintenanceOptions, NodeRoles, Pages, Revision } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
@@ -25,7 +25,7 @@ export const nodeRouter = router({
       scope: "node:write",
       rest: { method: "PATCH", path: "/nodes/{id}", tag, summary: "Rename a node", body: "spec", conditional: true },
     })
-    .input(z.strictObject({ id: Id, revision: Revision, spec: z.strictObject({ name: Name }) }))
+    .input(z.strictObject({ id: Id, revision: Revision, spec: z.strictObject({ name: Name }), ...guardFields }))
     .output(NodeView)
     .mutation(({ ctx, input }) => ctx.services.nodes.rename(ctx.call, input.id, input.revision, input.spec.name)),
 
@@ -72,7 +72,7 @@ export const nodeRouter = router({
         body: "spec",
       },
     })
-    .input(ById.extend({ spec: MaintenanceOptions.optional() }))
+    .input(ById.extend({ spec: MaintenanceOptions.optional(), ...guardFields }))
     .output(NodeRoles)
     .mutation(({ ctx, input }) =>
       ctx.services.adminStates.beginMaintenance(ctx.call, input.id, input.spec ?? MaintenanceOptions.parse({})),
@@ -83,7 +83,7 @@ export const nodeRouter = router({
       scope: "node:write",
       rest: { method: "DELETE", path: "/nodes/{id}/maintenance", tag, summary: "Bring a real server back in every service" },
     })
-    .input(ById)
+    .input(ById.extend(guardFields))
     .output(NodeRoles)
     .mutation(({ ctx, input }) => ctx.services.adminStates.endMaintenance(ctx.call, input.id)),
 
