@@ -73,7 +73,12 @@ function operationOf(route: RestRoute): Record<string, unknown> {
   const inQuery = rest.method === "GET" ? Object.keys(inputs).filter((name) => !names.has(name)) : [];
   const parameters: unknown[] = [
     ...[...names].map((name) => ({ name, in: "path", required: true, schema: schemaOf(inputs[name] ?? z.string(), "input") })),
-    ...inQuery.map((name) => ({ name, in: "query", required: false, schema: schemaOf(inputs[name]!, "input") })),
+    ...inQuery.map((name) => ({
+      name,
+      in: "query",
+      required: !inputs[name]!.safeParse(undefined).success,
+      schema: schemaOf(inputs[name]!, "input"),
+    })),
   ];
   if (rest.conditional) {
     const description = 'The revision the change is based on, as in ETag: `"7"`. Without it 428, with an old one 412.';
