@@ -4,8 +4,8 @@ import type { NodeView } from "@trigon/model";
 import pg from "pg";
 import type { RestClient } from "../../infra/demo/rest-client.ts";
 
-/** Whether a line of `ipvsadm` is of the service that path probes go through, which is nobody's virtual service and changes with each probe. */
-export const isOfProbes = (line: string) => line.includes(" -f 21586 ");
+/** Whether a line of `ipvsadm` is of a service that path probes or checks of VIPs go through, which is nobody's virtual service and changes with each probe. */
+export const isOfProbes = (line: string) => / -f (21586|21590) /.test(line);
 
 /** What the kernel of a host holds, as `ipvsadm` prints it, in an order of its own. */
 export async function ipvsTable(host: LabHost): Promise<string> {
