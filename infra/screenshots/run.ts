@@ -84,12 +84,24 @@ async function settle(page: Page, shot: Shot): Promise<void> {
     await shot.act(page);
     await page.locator('[role="dialog"]').waitFor();
   }
+  await atRest(page);
   // Rates need two samples of the counters, two seconds apart.
   const isLive = ["overview", "services", "service"].includes(shot.name) || shot.name.startsWith("topology");
   if (isLive && options.json)
     await page
       .waitForFunction(() => /\bbit\/s/.test(document.body.textContent), undefined, { timeout: 8_000 })
       .catch(() => undefined);
+}
+
+/** What streams in has come when the text has stood still for a while; live figures never stand still for long. */
+async function atRest(page: Page): Promise<void> {
+  const deadline = Date.now() + 4_000;
+  let [last, since] = ["", Date.now()];
+  while (Date.now() < deadline && Date.now() - since < 600) {
+    const text = await page.evaluate(() => document.body.textContent);
+    if (text !== last) [last, since] = [text, Date.now()];
+    await page.waitForTimeout(100);
+  }
 }
 
 async function shoot(browser: Browser, console_: Console): Promise<string[]> {

@@ -56,21 +56,21 @@ test("the picture follows the fleet by itself: admitted, failed with its reason,
 }) => {
   const { director, server } = fleet!;
   await page.goto("/topology?q=top-");
-  await expect(node(page, /rs-topology, 198\.18\.0\.21/)).toBeVisible();
+  await expect(node(page, /rs-topology.*198\.18\.0\.21/)).toBeVisible();
   const both = async (more: Parameters<PretendAgent["turn"]>[0] = {}) => {
     await server.turn(more);
     await director.turn();
   };
   await expect(async () => {
     await both();
-    await expect(node(page, /rs-topology.*: Carries traffic$/)).toBeVisible({ timeout: 3_000 });
+    await expect(node(page, /rs-topology.*Carries traffic$/)).toBeVisible({ timeout: 3_000 });
   }).toPass({ timeout: 30_000 });
   await both({ failed: "no such device" });
   await expect(page.getByText("top-direct: rs-topology: no such device")).toBeVisible({ timeout: 5_000 });
   // NAT asks nothing of the real server: that way still works.
-  await expect(node(page, /rs-topology.*: Carries traffic in part$/)).toBeVisible();
+  await expect(node(page, /rs-topology.*Carries traffic in part$/)).toBeVisible();
   await both();
-  await expect(page.getByText("no such device")).toBeHidden({ timeout: 5_000 });
+  await expect(page.getByText("top-direct: rs-topology: no such device")).toBeHidden({ timeout: 5_000 });
 });
 
 test("DR replies pass the director by and NAT replies do not; widths follow the traffic", async ({ page, complaints: _ }) => {

@@ -97,7 +97,6 @@ function Nodes(props: {
               data-node={node.key}
               tabIndex={node.key === stop ? 0 : -1}
               aria-pressed={node.key === selected}
-              aria-label={`${words.label}${words.note ? `, ${words.note}` : ""}: ${t(`state.${node.state}`)}`}
               className={cn(
                 "absolute flex flex-col overflow-hidden rounded-lg border bg-surface px-2.5 py-1.5 text-left shadow-low transition-colors hover:border-accent",
                 node.key === selected && "border-accent bg-accent-soft",
@@ -119,9 +118,11 @@ function Nodes(props: {
                 <span className="min-w-0 flex-1 truncate font-medium text-[0.8125rem] leading-4">{words.label}</span>
                 {layer === "client" ? null : <StateIcon aria-hidden className={cn("size-3.5 shrink-0", ink)} />}
               </span>
+              {words.note ? <span className="sr-only">, </span> : null}
               {words.note ? (
                 <span className="truncate font-mono text-[0.6875rem] text-soft leading-[0.95rem]">{words.note}</span>
               ) : null}
+              <span className="sr-only">: {t(`state.${node.state}`)}</span>
               {node.members.length > 0 ? <Dots node={node} /> : null}
             </button>
           );
