@@ -11,17 +11,20 @@ interface Entry<T> {
   item: T;
 }
 
-/** Things to do at their times, on one timer: what falls due within a slot of `slotMs` is done together. */
+/**
+ * Things to do at their times, on one timer. What falls due between two beats, `slotMs` apart, is done together at the second.
+ */
 export class Agenda<T> {
   readonly #clock: Clock;
-  readonly #onDue: (item: T, at: number) => void;
+  readonly #onDue: (item: T, at: number, now: number) => void;
   readonly #slotMs: number;
   /** A binary heap, the earliest first. */
   readonly #heap: Entry<T>[] = [];
   #armedFor = Number.POSITIVE_INFINITY;
   #cancel: () => void = () => undefined;
 
-  constructor(clock: Clock, onDue: (item: T, at: number) => void, slotMs = 20) {
+  /** `onDue` is told when it was due, and the time as it was before the first of this beat. */
+  constructor(clock: Clock, onDue: (item: T, at: number, now: number) => void, slotMs = 50) {
     this.#clock = clock;
     this.#onDue = onDue;
     this.#slotMs = slotMs;
@@ -36,7 +39,7 @@ export class Agenda<T> {
       [heap[parent], heap[index]] = [heap[index]!, heap[parent]!];
       index = parent;
     }
-    if (at < this.#armedFor) this.#arm();
+    if (at <= this.#armedFor - this.#slotMs) this.#arm();
   }
 
   stop(): void {
@@ -47,18 +50,20 @@ export class Agenda<T> {
   #arm(): void {
     this.#cancel();
     const first = this.#heap[0];
-    this.#armedFor = first?.at ?? Number.POSITIVE_INFINITY;
+    this.#armedFor = first ? Math.ceil(first.at / this.#slotMs) * this.#slotMs : Number.POSITIVE_INFINITY;
     if (!first) return;
-    this.#cancel = this.#clock.after(Math.max(this.#slotMs, Math.ceil(first.at - this.#clock.now())), () => this.#run());
+    this.#cancel = this.#clock.after(Math.max(1, Math.ceil(this.#armedFor - this.#clock.now())), () => this.#run());
   }
 
   #run(): void {
+    const due = this.#armedFor;
     // Nothing arms anew while the slot is being worked through.
     this.#armedFor = Number.NEGATIVE_INFINITY;
-    const until = this.#clock.now();
+    const now = this.#clock.now();
+    const until = Math.max(now, due); // a timer may fire a moment early
     while (this.#heap[0] && this.#heap[0].at <= until) {
       const { item, at } = this.#take();
-      this.#onDue(item, at);
+      this.#onDue(item, at, now);
     }
     this.#arm();
   }

@@ -77,7 +77,7 @@ export class HealthEngine {
 
   constructor(options: EngineOptions) {
     this.#options = options;
-    this.#agenda = new Agenda(options.clock, (endpoint, at) => this.#due(endpoint, at));
+    this.#agenda = new Agenda(options.clock, (endpoint, at, now) => this.#due(endpoint, at, now));
     for (const [identity, state] of Object.entries(options.saved?.endpoints ?? {})) this.#remember(identity, state);
     this.#savedServices = new Map(Object.entries(options.saved?.services ?? {}));
   }
@@ -220,15 +220,17 @@ export class HealthEngine {
     return before && before.until > this.#options.clock.now() ? before.state : undefined;
   }
 
-  #due(endpoint: Endpoint, at: number): void {
+  #due(endpoint: Endpoint, at: number, began: number): void {
     if (!this.#isWanted(endpoint)) return;
     const { clock, probe } = this.#options;
-    this.#lateness[this.#probes++ % keptLateness] = clock.now() - at;
+    this.#lateness[this.#probes++ % keptLateness] = Math.max(0, began - at);
     void probe(endpoint.target, endpoint.check).then((result) => {
       if (!this.#isWanted(endpoint)) return;
       this.#learn(endpoint, result);
       // From when it was due, not from when it began: what is late once is not later each time.
-      this.#agenda.add(Math.max(clock.now(), at + this.#interval(endpoint)), endpoint);
+      // The clock is looked at where it may matter only: hundreds of probes a second would spend a good part of their time on that.
+      const now = result.outcome === "pass" ? began + result.latencyMs : clock.now();
+      this.#agenda.add(Math.max(now, at + this.#interval(endpoint)), endpoint);
     });
   }
 
@@ -244,7 +246,8 @@ export class HealthEngine {
 
   #learn(endpoint: Endpoint, result: ProbeResult): void {
     const before = endpoint.state;
-    endpoint.state = step(before, result, endpoint.check, this.#options.clock.wall());
+    const isAsEver = before.verdict === "up" && result.outcome === "pass";
+    endpoint.state = step(before, result, endpoint.check, isAsEver ? before.since : this.#options.clock.wall());
     const isVerdictNew = endpoint.state.verdict !== before.verdict;
     if (!isVerdictNew && endpoint.state.reason === before.reason) return;
     const isFirstWord = before.verdict === "checking" && endpoint.state.verdict === "up";
