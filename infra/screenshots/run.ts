@@ -135,7 +135,11 @@ async function shoot(browser: Browser, console_: Console): Promise<string[]> {
           await page.goto(shot.path);
           await settle(page, shot);
           const file = `${folder}/${shot.name}.png`;
-          await page.screenshot({ path: join(out, file), fullPage: shot.act === undefined });
+          // A window as high as the page: what sticks to its edges stays there.
+          const height = shot.act ? viewport.height : await page.evaluate(() => document.documentElement.scrollHeight);
+          await page.setViewportSize({ width: viewport.width, height: Math.max(viewport.height, height) });
+          await page.screenshot({ path: join(out, file) });
+          await page.setViewportSize(viewport);
           files.push(file);
         }
         await own.clearCookies({ name: /session/ });

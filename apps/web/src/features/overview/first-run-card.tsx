@@ -5,7 +5,6 @@ import { Circle, CircleCheck, X } from "lucide-react";
 import Link from "next/link";
 import { useEffect, useState } from "react";
 import { useTranslations } from "use-intl";
-import { live, useCounters } from "../../lib/live.ts";
 import { type Outputs, useTRPC } from "../../lib/trpc.ts";
 import { doneSteps, type FirstStep, firstSteps } from "./first-run.ts";
 
@@ -17,17 +16,29 @@ const leads: Record<FirstStep, string> = {
   traffic: "/topology",
 };
 
+function connectionsOf(counters: Outputs["virtualService"]["counters"] | undefined): number {
+  return counters?.data.reduce((sum, { totals }) => sum + totals.connections, 0) ?? 0;
+}
+
 /** From an empty appliance to balanced packets: a list that ticks itself from live data, and goes away when all is done. */
 export function FirstRun({ overview }: { overview: Outputs["overview"]["get"] }) {
   const t = useTranslations();
   const trpc = useTRPC();
-  const nodes = useQuery({ ...trpc.node.list.queryOptions({ limit: 200 }), ...live });
-  const counters = useCounters();
+  const { services } = overview;
   const [isHidden, setHidden] = useState(true);
   useEffect(() => setHidden(localStorage.getItem(hiddenKey) === "yes"), []);
-  const connections = counters ? [...counters.values()].reduce((sum, { totals }) => sum + totals.connections, 0) : 0;
-  const isKnown = nodes.data !== undefined && counters !== undefined;
-  const done = doneSteps({ nodes: nodes.data?.data ?? [], services: overview.services, connections });
+  // A service that works tells of its nodes, and the overview's own watch reads them again when one of them changes.
+  const asksNodes = !isHidden && services.inSync === 0;
+  const nodes = useQuery({ ...trpc.node.list.queryOptions({ limit: 200 }), enabled: asksNodes });
+  // Nothing announces a first packet: it is asked for until there was one, and never again.
+  const asksCounters = !isHidden && services.total > 0;
+  const counters = useQuery({
+    ...trpc.virtualService.counters.queryOptions({}),
+    enabled: asksCounters,
+    refetchInterval: ({ state }) => (connectionsOf(state.data) > 0 ? false : 5_000),
+  });
+  const isKnown = (!asksNodes || nodes.data !== undefined) && (!asksCounters || counters.data !== undefined);
+  const done = doneSteps({ nodes: nodes.data?.data ?? [], services, connections: connectionsOf(counters.data) });
   const isComplete = done.size === firstSteps.length;
   // Who watched the last step tick sees that it did; who comes later sees nothing.
   const [wasOpen, setWasOpen] = useState(false);
