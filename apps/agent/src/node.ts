@@ -79,7 +79,10 @@ export async function openNode(options: {
         isCutOff: () => isCutOffFrom(new URL(identity.agentUrl).hostname, addressesOf(loop.facts)),
         takeBack: (step, message) => loop.takeBack(step, message),
       }));
-  const slowStarts = new SlowStarts({ onStep: (ids) => loop.healthChanged(ids) });
+  const slowStarts = new SlowStarts({
+    onStep: (ids) => loop.healthChanged(ids),
+    disk: { path: join(paths.state, "slow-starts.json"), bootId, log },
+  });
   const loop: NodeLoop = new NodeLoop({
     kernel,
     cache: openCache(paths.state, log),

@@ -2,6 +2,7 @@ import { readFileSync, rmSync } from "node:fs";
 import { type PlanGuard, RawFragment } from "@trigon/model";
 import { z } from "zod";
 import { type Log, reasonOf } from "../log.ts";
+import { sinceBoot } from "../state/boot-clock.ts";
 import { writeAtomically } from "../state/files.ts";
 import { PlanPosition, type PlanStep } from "../state/plan-cache.ts";
 
@@ -152,9 +153,6 @@ const stepBack = ({ from, fragments, absent }: Guarded): PlanStep => ({ ...from,
 
 const sentence = ({ seconds, generation, from }: Guarded) =>
   `The controller was not reached within ${seconds} s after generation ${generation}: what stood at generation ${from.generation} was put back`;
-
-/** CLOCK_MONOTONIC: it goes on while this process does not run. */
-const sinceBoot = () => Number(process.hrtime.bigint() / 1_000_000n);
 
 /** A guard that cannot be read guards nothing: the plan that stands stays. */
 function read(path: string, log: Log): Guarded | null {

@@ -1,5 +1,9 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { DirectorServiceFragment } from "@trigon/model";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { silentLog } from "../log.ts";
 import { directorService, plannedDestination } from "../testing/plans.ts";
 import { SlowStarts } from "./slow-starts.ts";
 
@@ -57,5 +61,32 @@ test("off, or with a scheduler that does not weigh, weights are as planned", () 
   for (const change of [{ slowStartSeconds: 0 }, { slowStartSeconds: undefined }, { scheduler: "mh" as const }]) {
     slow.put(service(change), down("b"));
     expect(weights(slow.put(service(change), down()))).toEqual([100, 100]);
+  }
+});
+
+test("a restarted agent goes on from where the last one was; after a reboot everyone has its weight", () => {
+  const directory = mkdtempSync(join(tmpdir(), "trigon-slow-"));
+  const start = (bootId: string) =>
+    new SlowStarts({
+      onStep: () => undefined,
+      now: Date.now,
+      disk: { path: join(directory, "slow.json"), bootId, log: silentLog },
+    });
+  try {
+    const first = start("boot-1");
+    first.put(service(), down("b"));
+    first.put(service(), down());
+    vi.advanceTimersByTime(5_000);
+    first.put(service({ id: "ds:v2" }), undefined);
+    const second = start("boot-1");
+    vi.advanceTimersByTime(4_000);
+    expect(weights(second.put(service(), down()))).toEqual([100, 50]);
+    expect(weights(second.put(service({ id: "ds:v2" }), undefined))).toEqual([100, 100]);
+    vi.advanceTimersByTime(8_000);
+    expect(weights(second.put(service(), down()))).toEqual([100, 90]);
+    expect(weights(start("boot-2").put(service(), down()))).toEqual([100, 100]);
+    for (const one of [first, second]) one.close();
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
   }
 });
