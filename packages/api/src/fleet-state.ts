@@ -175,5 +175,6 @@ function vrrpOf(group: StoredGroup, members: readonly StoredNode[]): FleetVrrp |
   if (virtualRouterId === null || (!isWanted && joined.length + leaving.length === 0)) return null;
   const preferred =
     preferredNodeId === null || preferredSequence === null ? null : { nodeId: preferredNodeId, generation: preferredSequence };
-  return { isWanted, name, spec, virtualRouterId, members: membersOf(spec, members), joined, leaving, preferred };
+  const { sequence } = group;
+  return { isWanted, name, spec, virtualRouterId, members: membersOf(spec, members), joined, leaving, preferred, sequence };
 }

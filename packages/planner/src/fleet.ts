@@ -51,6 +51,8 @@ export interface FleetVrrp {
   /** Who took part, until each says that it let go; `sequence` is the change that took it out. */
   leaving: readonly { nodeId: string; sequence: number }[];
   preferred: { nodeId: string; generation: number } | null;
+  /** The change that last touched the group: what a member said before is about another plan. */
+  sequence: number;
 }
 
 export interface FleetService {

@@ -164,7 +164,10 @@ function staysAlone({ group }: GroupStepInput, { isWanted }: FleetVrrp, joined: 
 function nextJoined({ group, vips, fleet, report }: GroupStepInput, vrrp: FleetVrrp): readonly string[] {
   // A revoked member cannot be told anything and goes on: the others must go on hearing it.
   const isThere = (id: string) => ![undefined, "decommissioned"].includes(fleet.node(id)?.state);
-  const isMaster = (id: string) => report(id)?.groups?.get(group.id)?.role === "master";
+  const isMaster = (id: string) => {
+    const said = report(id);
+    return said !== undefined && said.generation >= vrrp.sequence && said.groups?.get(group.id)?.role === "master";
+  };
   const { activeNodeId } = group;
   const holder = activeNodeId !== null && isDirecting(fleet.node(activeNodeId)) ? activeNodeId : null;
   if (vrrp.isWanted) {
@@ -178,7 +181,8 @@ function nextJoined({ group, vips, fleet, report }: GroupStepInput, vrrp: FleetV
   const joined = vrrp.joined.filter(isThere);
   if (joined.length === 0 || vips.length === 0) return [];
   if (holder === null) return joined;
-  if (!joined.includes(holder)) return [...joined, holder];
+  // Before somebody is master by VRRP a newcomer would hear nobody, and take VIPs that another still holds without it.
+  if (!joined.includes(holder)) return joined.some(isMaster) ? [...joined, holder] : joined;
   if (!isMaster(holder)) return joined;
   return joined.length === 1 && vrrp.leaving.length === 0 ? [] : [holder];
 }

@@ -87,13 +87,19 @@ export function nodes({ db, store, live, sources }: ServiceContext): Services["n
       edit(call, id, revision, async (draft, node) => {
         if (node.state === "decommissioned") return;
         const group = node.directorGroupId === null ? undefined : draft.state.groups.get(node.directorGroupId);
-        if (group?.activeNodeId === id) {
+        // Where members agree by themselves, the others take over when this one is emptied.
+        const heir = group?.mode === "vrrp" ? (group.joined.find((other) => other !== id) ?? null) : null;
+        if (group?.activeNodeId === id && heir === null) {
           const service = draft.state.liveServices().find(({ spec }) => spec.directorGroupId === group.id);
           if (service) {
             const detail = `${node.name} holds the VIPs of "${group.name}" (service "${service.spec.name}"): make another member active first.`;
             throw new DomainError("resource.inUse", detail);
           }
-          draft.putGroup({ ...group, activeNodeId: null, revision: group.revision + 1 });
+        }
+        const members = group?.vrrp.members.filter(({ nodeId }) => nodeId !== id) ?? [];
+        if (group && (group.activeNodeId === id || members.length < group.vrrp.members.length)) {
+          const activeNodeId = group.activeNodeId === id ? heir : group.activeNodeId;
+          draft.putGroup({ ...group, activeNodeId, vrrp: { ...group.vrrp, members }, revision: group.revision + 1 });
         }
         draft.putNode({ ...node, state: "decommissioned", revision: node.revision + 1 });
         const change = { action: "updated", objectKind: "node", objectId: id, objectName: node.name } as const;
