@@ -1,6 +1,8 @@
 import { Card, DataTable, Disclosure } from "@trigon/ui";
 import { useTranslations } from "use-intl";
 
+/** Sentences read from the left on a narrow screen, under their header. */
+const stacked = "max-sm:flex-col max-sm:gap-0 max-sm:[&>span]:text-left";
 const kinds = ["tcp", "fullNat", "persistence", "udp", "onePacket", "late"] as const;
 
 /** What a takeover keeps and what it loses, kind by kind. */
@@ -21,8 +23,18 @@ export function TakeoverHelp() {
                 isRowHeader: true,
                 cell: (kind) => <span className="font-medium">{t(`group.help.${kind}.name`)}</span>,
               },
-              { id: "kept", header: t("group.help.kept"), cell: (kind) => <span>{t(`group.help.${kind}.kept`)}</span> },
-              { id: "lost", header: t("group.help.lost"), cell: (kind) => <span>{t(`group.help.${kind}.lost`)}</span> },
+              {
+                id: "kept",
+                header: t("group.help.kept"),
+                className: stacked,
+                cell: (kind) => <span>{t(`group.help.${kind}.kept`)}</span>,
+              },
+              {
+                id: "lost",
+                header: t("group.help.lost"),
+                className: stacked,
+                cell: (kind) => <span>{t(`group.help.${kind}.lost`)}</span>,
+              },
             ]}
           />
         </div>
