@@ -7,6 +7,14 @@ export interface Shot {
   act?: (page: Page) => Promise<void>;
 }
 
+/** What a new appliance shows. */
+export const emptyShots: readonly Shot[] = [
+  { name: "empty-overview", path: "/" },
+  { name: "empty-services", path: "/services" },
+  { name: "empty-nodes", path: "/nodes" },
+  { name: "empty-topology", path: "/topology" },
+];
+
 /** Every page, for the objects that this fleet has. `places`: what the console's own menu leads to, so that no page is forgotten. */
 export function shotsOf(places: readonly string[], ids: { service?: string; node?: string }): Shot[] {
   const shots: Shot[] = places.map((path) => ({ name: path === "/" ? "overview" : path.slice(1).replaceAll("/", "-"), path }));

@@ -2,9 +2,9 @@ import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync 
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { type Browser, chromium, type Page } from "@playwright/test";
+import { type Browser, type BrowserContext, chromium, type Page } from "@playwright/test";
 import { freePort, startAppliance } from "../appliance.mjs";
-import { type Shot, shotsOf } from "./pages.ts";
+import { emptyShots, type Shot, shotsOf } from "./pages.ts";
 
 const { values: options } = parseArgs({
   options: { json: { type: "string" }, out: { type: "string" }, only: { type: "string" } },
@@ -104,34 +104,29 @@ async function atRest(page: Page): Promise<void> {
   }
 }
 
-async function shoot(browser: Browser, console_: Console): Promise<string[]> {
-  const context = await browser.newContext({ baseURL: console_.consoleUrl, ignoreHTTPSErrors: true, locale: "en-US" });
-  const first = await context.newPage();
-  await signIn(first, console_);
-  if (!options.json) await fill(first);
-  const session = await context.storageState();
-  const services = (await ask(first, "virtualService.rows", { limit: 1 }, true)) as { data: { id: string }[] };
-  const nodes = (await ask(first, "node.list", { limit: 1 }, true)) as { data: { id: string }[] };
-  const places = await first
-    .locator("aside nav a")
-    .evaluateAll((links) => links.map((link) => new URL((link as HTMLAnchorElement).href).pathname));
-  await context.close();
-  const shots = shotsOf(places, { service: services.data[0]?.id, node: nodes.data[0]?.id }).filter(({ name }) =>
-    name.includes(options.only ?? ""),
-  );
+type Session = Awaited<ReturnType<BrowserContext["storageState"]>>;
+
+/** Takes these shots as every kind of reader sees them. */
+async function shootAll(
+  browser: Browser,
+  baseURL: string,
+  session: Session | undefined,
+  shots: readonly Shot[],
+): Promise<string[]> {
   const files: string[] = [];
-  for (const language of languages) {
+  const wanted = shots.filter(({ name }) => name.includes(options.only ?? ""));
+  for (const language of wanted.length > 0 ? languages : []) {
     for (const theme of themes) {
       for (const [size, viewport] of Object.entries(sizes)) {
         const folder = `${language}-${theme}-${size}`;
         mkdirSync(join(out, folder), { recursive: true });
-        const own = await browser.newContext({
-          ...{ baseURL: console_.consoleUrl, ignoreHTTPSErrors: true, locale: language, colorScheme: theme, viewport },
+        const context = await browser.newContext({
+          ...{ baseURL, ignoreHTTPSErrors: true, locale: language, colorScheme: theme, viewport },
           ...{ storageState: session, reducedMotion: "reduce" },
         });
-        await own.addCookies([{ name: "trigon_locale", value: language, url: console_.consoleUrl }]);
-        const page = await own.newPage();
-        for (const shot of shots) {
+        await context.addCookies([{ name: "trigon_locale", value: language, url: baseURL }]);
+        const page = await context.newPage();
+        for (const shot of wanted) {
           await page.goto(shot.path);
           await settle(page, shot);
           const file = `${folder}/${shot.name}.png`;
@@ -142,16 +137,33 @@ async function shoot(browser: Browser, console_: Console): Promise<string[]> {
           await page.setViewportSize(viewport);
           files.push(file);
         }
-        await own.clearCookies({ name: /session/ });
-        await page.goto("/sign-in");
-        await page.locator("form").waitFor();
-        await page.screenshot({ path: join(out, `${folder}/sign-in.png`) });
-        files.push(`${folder}/sign-in.png`);
-        await own.close();
-        console.log(`  ✓ ${folder}`);
+        await context.close();
+        console.log(`  ✓ ${folder}: ${wanted.length}`);
       }
     }
   }
+  return files;
+}
+
+async function shoot(browser: Browser, console_: Console): Promise<string[]> {
+  const { consoleUrl } = console_;
+  const context = await browser.newContext({ baseURL: consoleUrl, ignoreHTTPSErrors: true, locale: "en-US" });
+  const page = await context.newPage();
+  await signIn(page, console_);
+  const session = await context.storageState();
+  const files = await shootAll(browser, consoleUrl, undefined, [{ name: "sign-in", path: "/sign-in" }]);
+  if (!options.json) {
+    files.push(...(await shootAll(browser, consoleUrl, session, emptyShots)));
+    await fill(page);
+  }
+  const services = (await ask(page, "virtualService.rows", { limit: 1 }, true)) as { data: { id: string }[] };
+  const nodes = (await ask(page, "node.list", { limit: 1 }, true)) as { data: { id: string }[] };
+  const places = await page
+    .locator("aside nav a")
+    .evaluateAll((links) => links.map((link) => new URL((link as HTMLAnchorElement).href).pathname));
+  const shots = shotsOf(places, { service: services.data[0]?.id, node: nodes.data[0]?.id });
+  files.push(...(await shootAll(browser, consoleUrl, session, shots)));
+  await context.close();
   return files;
 }
 

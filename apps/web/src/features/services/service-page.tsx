@@ -2,7 +2,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { endpoint, type VirtualServiceView } from "@trigon/model";
 import { Button, buttonStyle, Callout, ConfirmDialog, Disclosure, SkeletonRows, Tabs, toast } from "@trigon/ui";
-import { Pencil, Power, Trash2 } from "lucide-react";
+import { Pencil, Power, Trash2, Waypoints } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
 import { useMemo, useState } from "react";
@@ -136,6 +136,9 @@ function Actions({ view, liveConnections }: { view: VirtualServiceView; liveConn
   );
   return (
     <>
+      <Link href={`/topology?service=${view.id}`} className={buttonStyle({ variant: "ghost" })}>
+        <Waypoints aria-hidden /> {t("topology")}
+      </Link>
       <Link href={`/services/${view.id}/edit`} className={buttonStyle()}>
         <Pencil aria-hidden /> {t("edit")}
       </Link>
