@@ -56,7 +56,7 @@ export class PretendAgent {
       ca,
       authorization,
     });
-    const leg = { name: "eth0", mac: "02:00:00:00:00:02", mtu: 1500, up: true, addresses: [{ address, prefix: 24 }] };
+    const leg = { name: "eth0", mac: "02:00:00:00:00:02", mtu: 1500, up: true, addresses: [{ address, prefix: 16 }] };
     const facts = {
       ...{ hostname: name, machineId: `m-${name}`, bootId: `b-${name}`, kernel: "6.1.0", architecture: "x86_64" },
       ...{ interfaces: [leg], routes: [], resolvers: [], iptables: "nft" },

@@ -142,16 +142,16 @@ test("the keyboard alone walks the picture, opens the details and comes back", a
 test("a phone gets the list, and a fleet of 200 real servers stays one picture", async ({ page, complaints: _ }) => {
   const { token } = fleet!;
   for (const [at, forwarding] of ["dr", "nat", "tun", "fullnat"].entries()) {
-    const realServers = Array.from({ length: 50 }, (_, index) => ({ rip: `198.19.${at}.${index + 1}` }));
+    const realServers = Array.from({ length: 50 }, (_, index) => ({ rip: `198.18.${at + 1}.${index + 1}` }));
     const body = {
       name: `big-${at}`,
       directorGroupId: fleet!.groupId,
-      vip: `198.19.255.${at + 1}`,
+      vip: `198.18.255.${at + 1}`,
       port: 80,
       forwarding,
       realServers,
     };
-    expect((await rest("POST", "/virtual-services", token, { body })).status).toBe(201);
+    expect(await rest("POST", "/virtual-services", token, { body })).toMatchObject({ status: 201 });
   }
   await page.goto("/topology?q=big-");
   const pools = node(page, /50 real servers/);
@@ -163,7 +163,7 @@ test("a phone gets the list, and a fleet of 200 real servers stays one picture",
   expect(box!.height).toBeLessThan(900);
   await pools.first().click();
   await page.getByRole("button", { name: "Show one by one" }).click();
-  await expect(node(page, /^198\.19\./)).toHaveCount(50);
+  await expect(node(page, /^198\.18\.\d+\.\d+/)).toHaveCount(50);
   await page.setViewportSize({ width: 390, height: 844 });
   await expect(page.getByRole("table")).toBeVisible();
   await expect(page.getByRole("group", { name: /Picture of the fleet/ })).toBeHidden();
