@@ -45,7 +45,7 @@ export async function openNode(options: {
 }): Promise<Node> {
   const { paths, log, onChange, times } = options;
   let ledger: Ledger | undefined;
-  const kernel = options.kernel ?? createKernel({ isOurs: isMadeByUs(() => ledger) });
+  const kernel = options.kernel ?? createKernel({ isOurs: isMadeByUs(() => ledger), vrrpDirectory: join(paths.state, "vrrp") });
   const { journal, entries, damaged } = JournalFile.open(paths.journal);
   if (damaged > 0)
     log.error("The journal is damaged: what these lines claimed is not known to be Trigon's any more", { damaged });

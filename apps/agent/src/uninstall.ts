@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
 import { existsSync, lstatSync, readlinkSync, rmSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
 import { createKernel } from "@trigon/kernel";
@@ -27,7 +28,7 @@ export async function uninstall(paths: AgentPaths, options: { keepFiles: boolean
   await stopAgent(paths);
   const lock = takeLock(paths.lock);
   if ("holder" in lock) throw new Error(`Another trigon-agent is at work: process ${lock.holder.pid}`);
-  const result = await withdraw(paths, options.kernel ?? createKernel());
+  const result = await withdraw(paths, options.kernel ?? createKernel({ vrrpDirectory: join(paths.state, "vrrp") }));
   if (result.left.length > 0) {
     lock.release();
     return result;

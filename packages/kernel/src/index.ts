@@ -1,4 +1,6 @@
 export type { IsOurs } from "./facts.ts";
+export { keepalivedPid } from "./keepalived.ts";
+export { unfitWeight, type VrrpFiles, vrrpFiles } from "./keepalived-conf.ts";
 export { createKernel, type KernelOptions } from "./kernel.ts";
 export { type MachineQuestions, readMachine } from "./machine.ts";
 export { type ListeningSockets, listenerOf, listeningSockets, type PathEnd, type PathPlace, readPathEnds } from "./path-ends.ts";

@@ -10,8 +10,10 @@ import { failed } from "./failure.ts";
 import { FilterRuleAdapter } from "./filter-rule.ts";
 import { FouPortAdapter } from "./fou.ts";
 import { IpvsAdapter } from "./ipvs.ts";
+import { KeepalivedAdapter } from "./keepalived.ts";
 import { LinkAdapter, LinkStateAdapter } from "./link.ts";
 import { loadedAs, ModuleAdapter } from "./module.ts";
+import { SyncDaemonAdapter } from "./sync-daemon.ts";
 import { SysctlAdapter } from "./sysctl.ts";
 import { watchKernel } from "./watch.ts";
 
@@ -21,15 +23,22 @@ export interface KernelOptions {
    * By default the devices named `trg-…`.
    */
   isOurs?: IsOurs;
+  /** Where the keepalived of our own has its files. */
+  vrrpDirectory?: string;
 }
 
 /** The kernel of the network namespace that this process is in. Needs CAP_NET_ADMIN; CAP_NET_RAW to probe and CAP_SYS_MODULE to load modules. */
-export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: KernelOptions = {}): Kernel {
+export function createKernel({
+  isOurs = (key) => key.startsWith("link trg-"),
+  vrrpDirectory = "/var/lib/trigon/vrrp",
+}: KernelOptions = {}): Kernel {
   const route = RouteClient.open();
   const ipvsClient = createIpvsOpener();
   const filterRule = new FilterRuleAdapter();
   const ipvs = new IpvsAdapter(ipvsClient.open);
   const address = new AddressAdapter(route);
+  const vrrp = new KeepalivedAdapter(vrrpDirectory);
+  const isMadeByUs: IsOurs = (key) => isOurs(key) || (key.startsWith("address ") && vrrp.holds(key));
   const duplicates = new DuplicateSearch(route);
   const sysctl = new SysctlAdapter();
   const linkState = new LinkStateAdapter(route);
@@ -41,7 +50,9 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
     sysctl,
     filterRule,
     ipvs,
+    new SyncDaemonAdapter(ipvsClient.open),
     address,
+    vrrp,
   ] as never[];
   const adapterOf = new Map(adapters.flatMap((adapter) => adapter.kinds.map((kind) => [kind, adapter] as const)));
 
@@ -63,7 +74,7 @@ export function createKernel({ isOurs = (key) => key.startsWith("link trg-") }: 
   };
 
   return {
-    facts: async () => readFacts(route, isOurs, (await filterRule.tools())?.backend ?? "none"),
+    facts: async () => readFacts(route, isMadeByUs, (await filterRule.tools())?.backend ?? "none"),
     observe,
 
     async observeAll(also) {

@@ -89,7 +89,14 @@ function resourceOfRule(
 }
 
 /** Numbers of protocols that iptables-save names from /etc/protocols, which a node may lack or spell otherwise. */
-const protocolNumbers: Readonly<Record<string, string>> = { ipencap: "4", ipip: "4", ipv4: "4", gre: "47" };
+const protocolNumbers: Readonly<Record<string, string>> = {
+  ipencap: "4",
+  ipip: "4",
+  ipv4: "4",
+  gre: "47",
+  vrrp: "112",
+  carp: "112",
+};
 
 /** Where iptables-save spells one thing in several ways (by version, by match) it is given the way of `-s` and `-d`: whole prefixes, lower case. */
 function canonical(tokens: readonly string[]): string[] {

@@ -13,7 +13,9 @@ export type Resource =
   | FilterRuleResource
   | IpvsServiceResource
   | IpvsDestinationResource
-  | AddressResource;
+  | SyncDaemonResource
+  | AddressResource
+  | VrrpResource;
 
 export type ResourceKind = Resource["kind"];
 export type ResourceOf<K extends ResourceKind> = Extract<Resource, { kind: K }>;
@@ -131,6 +133,35 @@ export interface AddressResource {
   purpose: "tunnel" | "vipOnLoopback" | "vipOnDirector";
 }
 
+/** The kernel's half of carrying connections to the peers of a group: one that sends and one that takes in, of each at most one. */
+export interface SyncDaemonResource {
+  kind: "syncDaemon";
+  key: string;
+  state: "master" | "backup";
+  interface: string;
+  /** 0 to 255. */
+  syncId: number;
+}
+
+/**
+ * A director's part in VRRP for one group, carried out by a keepalived of our own: it binds `vips` while it is master, and nobody else does.
+ * `priority` is the one before tracking adds to it or takes from it.
+ */
+export interface VrrpResource {
+  kind: "vrrp";
+  key: string;
+  groupId: string;
+  virtualRouterId: number;
+  priority: number;
+  advertMs: number;
+  interface: string;
+  /** Where advertisements come from. */
+  source: string;
+  /** Null: members speak by multicast. */
+  unicastPeers: readonly string[] | null;
+  vips: readonly { address: string; interface: string }[];
+}
+
 /** Keys: kind first, then the kernel's own name for the thing. The only place that spells them. */
 export const resourceKey = {
   module: (name: string) => `module ${name}`,
@@ -145,6 +176,8 @@ export const resourceKey = {
     `${resourceKey.ipvsDestinationsOf(serviceKey)}${address} ${port}`,
   /** What the keys of all destinations of a service begin with; `ADDRESS PORT` follows. */
   ipvsDestinationsOf: (serviceKey: string): string => `ipvsDestination${serviceKey.slice("ipvsService".length)} > `,
+  syncDaemon: (state: SyncDaemonResource["state"]) => `syncDaemon ${state}`,
+  vrrp: (groupId: string) => `vrrp ${groupId}`,
   address: (name: string, address: string, prefix: number) => `address ${name} ${address}/${prefix}`,
 } as const;
 

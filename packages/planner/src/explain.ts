@@ -5,8 +5,10 @@ import {
   type IpvsDestinationResource,
   type IpvsServiceResource,
   type Resource,
+  type SyncDaemonResource,
   serviceKeyOf,
   unreachable,
+  type VrrpResource,
 } from "@trigon/model";
 
 /** A step of the reconciler, as far as its words go. */
@@ -44,6 +46,10 @@ export function textOf(resource: Resource): string {
       return `-A ${serviceWords(resource)}`;
     case "ipvsDestination":
       return `-a ${destinationWords(resource)}`;
+    case "syncDaemon":
+      return `--start-daemon ${daemonWords(resource)}`;
+    case "vrrp":
+      return vrrpWords(resource);
     case "address":
       return `${resource.address}/${resource.prefix} dev ${resource.interface}`;
     default:
@@ -85,6 +91,10 @@ function make(to: Resource): string[] {
       return [`ipvsadm -A ${serviceWords(to)}`];
     case "ipvsDestination":
       return [`ipvsadm -a ${destinationWords(to)}`];
+    case "syncDaemon":
+      return [`ipvsadm --start-daemon ${daemonWords(to)}`];
+    case "vrrp":
+      return [`keepalived --vrrp # ${vrrpWords(to)}`];
     case "address":
       return [`ip addr add ${to.address}/${to.prefix} dev ${to.interface}`];
     default:
@@ -100,12 +110,14 @@ function change(from: Resource, to: Resource): string[] {
       return [`ipvsadm -e ${destinationWords(to)}`];
     case "link":
     case "filterRule":
+    case "syncDaemon":
       return [...unmake(from), ...make(to)];
     case "module":
     case "linkState":
     case "fouPort":
     case "sysctl":
     case "address":
+    case "vrrp":
       return make(to);
     default:
       return unreachable(to);
@@ -124,6 +136,10 @@ function unmake(from: Resource): string[] {
       return [`ipvsadm -D ${serviceName(from.protocol, from.address, from.port)}`];
     case "ipvsDestination":
       return [`ipvsadm -d ${ofService(from)} -r ${endpoint(from.address, from.port)}`];
+    case "syncDaemon":
+      return [`ipvsadm --stop-daemon ${from.state}`];
+    case "vrrp":
+      return [`keepalived --vrrp # without ${vrrpWords(from)}`];
     case "address":
       return [`ip addr del ${from.address}/${from.prefix} dev ${from.interface}`];
     case "module":
@@ -133,6 +149,16 @@ function unmake(from: Resource): string[] {
     default:
       return unreachable(from);
   }
+}
+
+function daemonWords({ state, interface: name, syncId }: SyncDaemonResource): string {
+  return `${state} --mcast-interface ${name} --syncid ${syncId}`;
+}
+
+function vrrpWords({ virtualRouterId, interface: name, source, priority, advertMs, unicastPeers, vips }: VrrpResource): string {
+  const to = unicastPeers === null ? "multicast" : unicastPeers.join(" ") || "nobody";
+  const held = vips.map(({ address }) => address).join(" ") || "none";
+  return `VRRP ${virtualRouterId} dev ${name} ${source} > ${to} priority ${priority} every ${advertMs} ms, VIPs ${held}`;
 }
 
 function putBack(from: Resource, value: string | null): string[] {

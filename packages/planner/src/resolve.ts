@@ -1,4 +1,5 @@
 import { type Facts, type Fragment, type Resource, type ServiceHealth, unreachable } from "@trigon/model";
+import { directorGroup } from "./director-group.ts";
 import { directorService } from "./director-service.ts";
 import { directorVip } from "./director-vip.ts";
 import { realServer } from "./real-server.ts";
@@ -14,8 +15,7 @@ export function resolveFragment(fragment: Fragment, facts: Facts, health?: Servi
     case "director.vip":
       return directorVip(fragment, facts);
     case "director.group":
-      // What it means is not in the kernel but in keepalived, which the agent runs.
-      return [];
+      return directorGroup(fragment, facts);
     case "realServer.serve":
       return realServer(fragment, facts);
     default:

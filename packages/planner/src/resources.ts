@@ -55,6 +55,8 @@ export const ruleOrder = {
   account: 100,
   path: 60,
   clamp: 200,
+  member: 230,
+  stranger: 240,
   letIn: 250,
   vipPass: 300,
   vipChain: 310,

@@ -40,6 +40,10 @@ function valuesOf(resource: Resource, from: Resource | undefined): StepSentence[
       const was = from?.kind === "ipvsDestination" ? optionsOf(from) : now;
       return { service: serviceOf(resource), server: endpoint(resource.address, resource.port), now, was };
     }
+    case "syncDaemon":
+      return { state: resource.state, name: resource.interface, syncId: resource.syncId };
+    case "vrrp":
+      return { virtualRouterId: resource.virtualRouterId, vips: resource.vips.map(({ address }) => address).join(" ") };
     case "address":
       return { address: `${resource.address}/${resource.prefix}`, name: resource.interface };
     default:
@@ -88,6 +92,14 @@ function english({ op }: Explained, resource: Resource, values: StepSentence["va
       return op === "create"
         ? `Put ${values.server} into ${values.service} (${values.now})`
         : `Change ${values.server} in ${values.service} from ${values.was} to ${values.now}`;
+    case "syncDaemon":
+      return op === "delete"
+        ? `Stop the kernel's sync of connections (${values.state})`
+        : `Have the kernel carry connections to and from the peers on ${values.name} (${values.state}, sync id ${values.syncId})`;
+    case "vrrp":
+      return op === "delete"
+        ? `Take part in VRRP ${values.virtualRouterId} no more`
+        : `Take part in VRRP ${values.virtualRouterId}: whoever is master holds ${values.vips}`;
     case "address":
       if (op === "delete") return `Take ${values.address} off ${values.name}`;
       return resource.purpose === "vipOnDirector"

@@ -1,4 +1,4 @@
-import { type Resource, unreachable } from "@trigon/model";
+import { type Resource, unreachable, type VrrpResource } from "@trigon/model";
 
 /** Whether two resources ask the same of the kernel. */
 export function sameResource(a: Resource, b: Resource): boolean {
@@ -43,9 +43,22 @@ export function meets(have: Resource, want: Resource): boolean {
         have.lowerThreshold === want.lowerThreshold &&
         (want.forward !== "tunnel" || have.tunnelType === want.tunnelType)
       );
+    case "syncDaemon":
+      return have.kind === "syncDaemon" && have.interface === want.interface && have.syncId === want.syncId;
+    case "vrrp":
+      return have.kind === "vrrp" && sameVrrp(have, want);
     default:
       return unreachable(want);
   }
+}
+
+function sameVrrp(a: VrrpResource, b: VrrpResource): boolean {
+  const words = ({ virtualRouterId, priority, advertMs, interface: name, source, unicastPeers, vips }: VrrpResource) => [
+    ...[virtualRouterId, priority, advertMs, name, source].map(String),
+    ...(unicastPeers === null ? ["multicast"] : ["unicast", ...unicastPeers.toSorted()]),
+    ...vips.map(({ address, interface: device }) => `${address} ${device}`).toSorted(),
+  ];
+  return sameList(words(a), words(b));
 }
 
 function sameList(a: readonly string[], b: readonly string[]): boolean {

@@ -4,6 +4,7 @@ import type { Resource } from "@trigon/model";
  * What must stand before what. `net/ipv4/vs/*` exists only after its module and `conf/<tunnel>` only after its link; a device comes up only
  * behind its filter; a VIP bound before its services resets clients, and before ARP silence it steals the director's traffic. IPVS takes part
  * in connection tracking only once the rules stand that keep DR and Tunnel out of it, or a stateful firewall would drop their connections.
+ * Connections are taken in before VRRP may give a director its VIPs, and that comes last of all.
  * GUE's port is anybody's, and opens behind its rules. What closes VIPs to all but their services comes after these, which wait for nothing that takes longer than they do.
  */
 const building = [
@@ -19,12 +20,16 @@ const building = [
   "ipvsService",
   "ipvsDestination",
   "filterRule vip",
+  "syncDaemon",
   "address vip",
+  "vrrp",
 ] as const;
 
 /** The reverse, but that a link goes where it would go down: its address, state and sysctls go with it. */
 const removing = [
+  "vrrp",
   "address vip",
+  "syncDaemon",
   "ipvsDestination",
   "ipvsService",
   "linkState up",

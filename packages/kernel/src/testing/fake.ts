@@ -12,8 +12,10 @@ import {
   type Resource,
   resourceKey,
   Scheduler,
+  type SyncDaemonResource,
   type SysctlResource,
   unreachable,
+  type VrrpResource,
 } from "@trigon/model";
 import type {
   Action,
@@ -81,6 +83,7 @@ const vsDefaults: Readonly<Record<string, string>> = {
   expire_nodest_conn: "0",
   expire_quiescent_template: "0",
   sync_threshold: "3 50",
+  sync_refresh_period: "0",
 };
 const targets = new Set(["ACCEPT", "DROP", "RETURN", "REJECT", "CT", "SNAT", "DNAT", "MASQUERADE", "TCPMSS", "MARK"]);
 const none: IpvsCounters = { connections: 0, inPackets: 0, outPackets: 0, inBytes: 0, outBytes: 0 };
@@ -96,6 +99,8 @@ export class FakeKernel implements Kernel {
   readonly modules = new Set<string>();
   readonly rules = new Map<string, FilterRuleResource>();
   readonly fouPorts = new Map<string, FouPortResource>();
+  readonly syncDaemons = new Map<string, SyncDaemonResource>();
+  readonly vrrp = new Map<string, VrrpResource>();
   readonly services = new Map<string, IpvsServiceResource>();
   readonly destinations = new Map<string, IpvsDestinationResource>();
 
@@ -151,7 +156,17 @@ export class FakeKernel implements Kernel {
   reboot(bootId: string): void {
     const fresh = new FakeKernel({ ...this.#options, bootId });
     this.bootId = bootId;
-    for (const name of ["links", "addresses", "sysctls", "rules", "fouPorts", "services", "destinations"] as const) {
+    for (const name of [
+      "links",
+      "addresses",
+      "sysctls",
+      "rules",
+      "fouPorts",
+      "syncDaemons",
+      "vrrp",
+      "services",
+      "destinations",
+    ] as const) {
       const mine = this[name] as Map<string, unknown>;
       mine.clear();
       for (const [key, value] of fresh[name] as Map<string, unknown>) mine.set(key, value);
@@ -225,6 +240,8 @@ export class FakeKernel implements Kernel {
       ...this.destinations.values(),
       ...this.addresses.values(),
       ...this.fouPorts.values(),
+      ...this.syncDaemons.values(),
+      ...this.vrrp.values(),
       ...also.flatMap((key) => this.#at(key) ?? []),
     ];
     return new Map(all.map((resource) => [resource.key, structuredClone(resource)]));
@@ -347,6 +364,10 @@ export class FakeKernel implements Kernel {
         return this.addresses.get(key);
       case "fouPort":
         return this.fouPorts.get(key);
+      case "syncDaemon":
+        return this.syncDaemons.get(key);
+      case "vrrp":
+        return this.vrrp.get(key);
       default:
         return undefined;
     }
@@ -388,6 +409,16 @@ export class FakeKernel implements Kernel {
         if (action.op === "delete" && !this.fouPorts.has(resource.key))
           throw new KernelError("EINVAL", `Could not delete ${resource.key}`);
         put(this.fouPorts, action.op, resource);
+        return;
+      case "syncDaemon":
+        if (action.op === "create" && this.syncDaemons.has(resource.key))
+          throw new KernelError("EEXIST", `Could not create ${resource.key}`);
+        if (action.op === "delete" && !this.syncDaemons.has(resource.key))
+          throw new KernelError("ESRCH", `Could not delete ${resource.key}`);
+        put(this.syncDaemons, action.op, resource);
+        return;
+      case "vrrp":
+        put(this.vrrp, action.op, resource);
         return;
       case "filterRule":
         checkRule(action.op, resource, this.rules.has(resource.key));
