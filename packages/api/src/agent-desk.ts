@@ -206,6 +206,7 @@ export function agentDesk(
 
     async counters(nodeId, counters) {
       live.seen(nodeId);
+      context.statistics.accept(nodeId, counters);
       await counterStore.accept(nodeId, counters);
     },
 

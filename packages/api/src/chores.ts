@@ -126,6 +126,7 @@ export class Chores {
           AND NOT EXISTS (SELECT FROM gate g WHERE g."serviceId" = s.id) RETURNING s.sequence)
       UPDATE fleet SET "prunedThrough" = greatest("prunedThrough", (SELECT max(sequence) FROM gone))
       WHERE EXISTS (SELECT FROM gone)`;
+    await this.#context.statistics.prune();
     await db.prisma.idempotencyKey.deleteMany({ where: { createdAt: { lt: new Date(now() - idempotencyMs) } } });
   }
 }

@@ -24,9 +24,11 @@ import { gates } from "./services/gates.ts";
 import { nodes } from "./services/nodes.ts";
 import { overview } from "./services/overview.ts";
 import { search } from "./services/search.ts";
+import { statistics } from "./services/statistics.ts";
 import { topology } from "./services/topology.ts";
 import { virtualServices } from "./services/virtual-services.ts";
 import type { Services } from "./services.ts";
+import { Statistics } from "./statistics.ts";
 import { Watchers } from "./watchers.ts";
 
 export interface ApiOptions {
@@ -111,6 +113,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   });
   const watchers = new Watchers(() => store.state.sequence);
   const counterStore = new CounterStore({ db, now });
+  const traffic = new Statistics({ db, now, steady: () => performance.now(), log });
   const context: ServiceContext = {
     db,
     store,
@@ -118,6 +121,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     now,
     sources: { state: store.state, plans: store.plans, live },
     counters: counterStore,
+    statistics: traffic,
     controllerAddresses: options.controllerAddresses ?? (() => ownAddresses([options.publicUrl, options.agentUrl])),
   };
   const chores = new Chores(context, log);
@@ -156,6 +160,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     },
   );
   chores.start();
+  traffic.start();
 
   const { publicUrl, agentUrl, pin } = options;
   const enrolling = enrollment({ ...context, certificates, publicUrl, agentUrl, pin });
@@ -190,6 +195,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       overview: overview(context),
       topology: topology(context),
       search: search(context),
+      statistics: statistics(context),
       counters: {
         async read(serviceIds) {
           const state = await store.refresh();
@@ -208,6 +214,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     close: async () => {
       await listener.close();
       await chores.close();
+      await traffic.close();
       await live.close();
     },
   };

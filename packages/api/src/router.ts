@@ -3,6 +3,7 @@ import { enrollmentTokenRouter } from "./routers/enrollment-token.ts";
 import { nodeRouter } from "./routers/node.ts";
 import { auditRouter, changeRouter, gateRouter } from "./routers/records.ts";
 import { apiTokenRouter, fleetRouter, overviewRouter, userRouter } from "./routers/settings.ts";
+import { statisticsRouter } from "./routers/statistics.ts";
 import { searchRouter, topologyRouter } from "./routers/topology.ts";
 import { virtualServiceRouter } from "./routers/virtual-service.ts";
 import { createCallerFactory, router } from "./trpc.ts";
@@ -21,6 +22,7 @@ export const appRouter = router({
   fleet: fleetRouter,
   topology: topologyRouter,
   search: searchRouter,
+  statistics: statisticsRouter,
   user: userRouter,
 });
 export type AppRouter = typeof appRouter;

@@ -2,6 +2,7 @@ import type { Database } from "@trigon/db";
 import type { CounterStore } from "./counters.ts";
 import type { FleetStore } from "./fleet-store.ts";
 import type { Live } from "./live.ts";
+import type { Statistics } from "./statistics.ts";
 import type { ViewSources } from "./views.ts";
 
 /** What use cases are made with. */
@@ -11,6 +12,7 @@ export interface ServiceContext {
   live: Live;
   sources: ViewSources;
   counters: CounterStore;
+  statistics: Statistics;
   now: () => number;
   /** Addresses at which people and agents reach the controllers: no VIP may be one of them. */
   controllerAddresses: () => readonly string[];

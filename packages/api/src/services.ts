@@ -22,6 +22,10 @@ import type {
   SearchView,
   ServiceCountersView,
   ServiceRow,
+  SparklinesView,
+  StatisticsRange,
+  StatisticsStorageView,
+  StatisticsView,
   TopologyView,
   VirtualServiceSpec,
   VirtualServiceView,
@@ -135,6 +139,13 @@ export interface Services {
   topology: { get(input: { query?: string; serviceId?: string }): Promise<TopologyView> };
   /** `limit`: so many of each kind. */
   search: { find(input: { q: string; limit: number }): Promise<SearchView> };
+  statistics: {
+    /** Of the whole fleet. */
+    fleet(range: StatisticsRange): Promise<StatisticsView>;
+    service(serviceId: string, range: StatisticsRange): Promise<StatisticsView>;
+    sparklines(serviceIds: readonly string[]): Promise<SparklinesView>;
+    storage(): Promise<StatisticsStorageView>;
+  };
   counters: {
     read(serviceIds: readonly string[] | undefined): Promise<ServiceCountersView[]>;
     /** The verdict on the real path to each real server of a service. */

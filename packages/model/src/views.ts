@@ -293,6 +293,50 @@ export const ServiceCountersView = z.object({
 });
 export type ServiceCountersView = z.infer<typeof ServiceCountersView>;
 
+/** How far back statistics look. */
+export const StatisticsRange = z.enum(["1h", "24h", "30d"]);
+export type StatisticsRange = z.infer<typeof StatisticsRange>;
+
+/** One slot's points: mean rates per second, oldest first; null where nobody counted. */
+const Points = z.array(z.number().nullable());
+
+/** What a service or the fleet moved over a range; the slot number `i` begins at `from + i × stepSeconds`. */
+export const StatisticsView = z.object({
+  range: StatisticsRange,
+  stepSeconds: z.int(),
+  from: At,
+  connectionsPerSecond: Points,
+  inPacketsPerSecond: Points,
+  /** Towards clients, whoever counted them: see `outCountedBy`. */
+  outPacketsPerSecond: Points,
+  inBytesPerSecond: Points,
+  outBytesPerSecond: Points,
+  /** DR and Tunnel replies pass the director by: their real servers count them. */
+  outCountedBy: z.enum(["directors", "realServers", "both"]),
+});
+export type StatisticsView = z.infer<typeof StatisticsView>;
+
+/** The last minutes of several services: bytes per second in both directions. */
+export const SparklinesView = z.object({
+  stepSeconds: z.int(),
+  from: At,
+  services: z.array(z.object({ serviceId: z.string(), bytesPerSecond: Points })),
+});
+export type SparklinesView = z.infer<typeof SparklinesView>;
+
+/** What statistics take in the database. */
+export const StatisticsStorageView = z.object({
+  /** Table and index, as Postgres says. */
+  bytes: z.int(),
+  services: z.int(),
+  directors: z.int(),
+  /** The most that this many services and directors can ever take, and one of them alone. */
+  boundBytes: z.int(),
+  boundBytesEach: z.int(),
+  rings: z.array(z.object({ stepSeconds: z.int(), slots: z.int() })),
+});
+export type StatisticsStorageView = z.infer<typeof StatisticsStorageView>;
+
 export const OverviewView = z.object({
   services: z.object({ total: z.int(), inSync: z.int(), attention: z.int() }),
   nodes: z.object({ total: z.int(), connected: z.int() }),
