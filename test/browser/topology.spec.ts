@@ -170,14 +170,10 @@ test("a phone gets the list, and a fleet of 200 real servers stays one picture",
 });
 
 test("maintenance of a node begins from the palette", async ({ page, complaints: _ }) => {
-  const [server] = await rows<{ id: string; name: string }>(
-    `SELECT id, name FROM node WHERE role = 'realServer' AND name = 'rs-topology'`,
-  );
-  test.skip(!server, "the topology's tests enroll this node");
   await page.goto("/");
   await page.keyboard.press("Control+k");
   await page.keyboard.type("maintenance rs-topology");
-  await expect(page.getByRole("option", { name: "Maintenance of rs-topology" })).toBeVisible();
+  await expect(page.getByRole("option", { name: /^Maintenance of rs-topology/ })).toBeVisible();
   await page.keyboard.press("Enter");
   await expect
     .poll(async () => rows(`SELECT DISTINCT "adminState" FROM "realServer" WHERE rip = '198.18.0.21'`))
