@@ -1,5 +1,6 @@
 import { randomBytes } from "node:crypto";
 import { setMaxListeners } from "node:events";
+import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { readMachine } from "@trigon/kernel";
@@ -15,6 +16,7 @@ import { watchListeners } from "./link/listeners.ts";
 import { Reporter, type Run } from "./link/reporter.ts";
 import { type Log, reasonOf } from "./log.ts";
 import { openNode, openPolicy } from "./node.ts";
+import { Groups } from "./pair/groups.ts";
 import { PathProofs } from "./path/proofs.ts";
 import type { AgentPaths } from "./paths.ts";
 import { rehearse } from "./rehearse.ts";
@@ -77,6 +79,13 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   });
   duplicates.start();
 
+  const groups = new Groups({
+    ...{ loop, kernel, health, log },
+    directory: join(paths.state, "vrrp"),
+    onChange: () => reporter?.changed(),
+  });
+  groups.start();
+
   const proofs = new PathProofs({ loop, log, signal });
   void proofs.run();
 
@@ -120,7 +129,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
     });
     link = current;
     const onDelivered = (generation: number) => guard?.reached(generation);
-    reporter = new Reporter({ loop, health, doctor, link: current, run, fleetId, onDelivered, log });
+    reporter = new Reporter({ loop, health, doctor, groups, link: current, run, fleetId, onDelivered, log });
     current.start();
     reporter.changed();
     void watchListeners({ loop, link: current, log, signal });
@@ -140,6 +149,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   control.close();
   doctor.close();
   duplicates.close();
+  groups.close();
   await link?.stop();
   await reporter?.stop();
   await node.close();

@@ -5,6 +5,7 @@ import {
   type Facts,
   Fragment,
   type FragmentState,
+  fragmentId,
   type PlanEnvelope,
   type PlanGuard,
   parseFragment,
@@ -28,6 +29,10 @@ import { guessedCostMs, type SweepTimes, sliceCount, slicesOf, sweepRounds } fro
 
 /** All in milliseconds, but for rounds and shares. */
 export interface LoopTimes extends SweepTimes {
+  /** The share of one core that reading settings and modules between the slices of a large table may take; in a small one they are read at every tick. */
+  pollShare: number;
+  /** They are read at least so often. */
+  pollMostMs: number;
   /** The share of the time that goes into reading rules where nobody says when they change: it starts a program each time. */
   rulesShare: number;
   /** The same where the table is small. */
@@ -53,13 +58,15 @@ export const loopTimes: LoopTimes = {
   sweepRounds: 2,
   sweepQuickKeys: 1_500,
   sweepQuickShare: 0.4,
-  sweepShare: 0.012,
+  sweepShare: 0.008,
   sweepSliceKeys: 4_000,
+  pollShare: 0.002,
+  pollMostMs: 10_000,
   rulesShare: 0.005,
   rulesQuickShare: 0.04,
   rulesMostMs: 60_000,
   auditMs: 30_000,
-  auditShare: 0.004,
+  auditShare: 0.003,
   auditMostMs: 60_000,
   settleMs: 50,
   rulesSettleMs: 500,
@@ -111,6 +118,8 @@ interface Work {
   keys: Set<string>;
   /** A slice of the sweep is among the keys, and nothing else asked for them. */
   sweep: boolean;
+  /** Settings and modules are the keys, and nothing else. */
+  poll: boolean;
   /** Rules are among the keys because it was time to read them. */
   rules: boolean;
   /** What operators said about foreign services. */
@@ -126,6 +135,7 @@ const noWork = (): Work => ({
   health: new Set(),
   keys: new Set(),
   sweep: false,
+  poll: false,
   rules: false,
   foreign: null,
   back: new Map(),
@@ -222,6 +232,7 @@ export class NodeLoop {
   readonly #downSince = new Map<string, number>();
   #nextAudit = 0;
   #nextRules = 0;
+  #nextPoll = 0;
 
   constructor(options: LoopOptions) {
     this.#kernel = options.kernel;
@@ -376,6 +387,17 @@ export class NodeLoop {
     this.#event("vip.heldElsewhere", `dv:${vip}`, message);
   }
 
+  /** Looks at these keys at once: something tells that they are not as planned. */
+  lookAgain(keys: Iterable<string>): void {
+    for (const key of keys) if (this.#desired.get(key)) this.#work.keys.add(key);
+    this.#wake();
+  }
+
+  /** This director has another role in a group. */
+  groupEvent(groupId: string, message: string): void {
+    this.#event("group.roleChanged", fragmentId.directorGroup(groupId), message);
+  }
+
   /** A real server was taken out of a service at the end of its drain. */
   drainEvent(key: string, message: string): void {
     this.#event("drain.over", key, message);
@@ -525,6 +547,8 @@ export class NodeLoop {
     const { user, system } = process.cpuUsage(cpu);
     const cpuMs = (user + system) / 1000;
     if (work.sweep && !work.everything && work.fragments.size === 0 && result.steps.length === 0) this.#sweepCpuMs += cpuMs;
+    if (work.poll && !work.everything && this.#desired.size > this.#times.sweepQuickKeys)
+      this.#nextPoll = performance.now() + Math.min(this.#times.pollMostMs, cpuMs / this.#times.pollShare);
     if (work.rules) {
       const { rulesShare, rulesQuickShare, rulesMostMs, sweepQuickKeys } = this.#times;
       const share = this.#desired.size <= sweepQuickKeys ? rulesQuickShare : rulesShare;
@@ -795,12 +819,15 @@ export class NodeLoop {
       if (now >= this.#nextAudit) this.#work.everything = true;
       const isDue = now >= this.#nextSlice - this.#times.sweepTickMs / 2; // a timer is not exact
       if (isDue && this.#slices.length === 0) this.#cutSlices(now);
-      this.#work.sweep = this.#work.keys.size === 0;
-      if (isDue) {
-        this.#nextSlice += this.#sliceMs;
-        for (const key of this.#slices.pop() ?? []) this.#work.keys.add(key);
-      }
-      for (const key of this.#polled) this.#work.keys.add(key);
+      const slice = isDue ? (this.#slices.pop() ?? []) : [];
+      if (isDue) this.#nextSlice += this.#sliceMs;
+      const isPoll = slice.length > 0 || now >= this.#nextPoll;
+      const isAlone = this.#work.keys.size === 0;
+      // What a sweep costs is what its slices do: with the polls between them it would last the longer the longer it lasts.
+      this.#work.sweep = isAlone && slice.length > 0;
+      this.#work.poll = isAlone && slice.length === 0 && isPoll;
+      for (const key of slice) this.#work.keys.add(key);
+      if (isPoll) for (const key of this.#polled) this.#work.keys.add(key);
       // An nft back end says when rules change; of a legacy one they must be read.
       if (now >= this.#nextRules && this.#facts?.iptables === "legacy") {
         this.#addRules();

@@ -36,6 +36,7 @@ export const AgentEvent = z.object({
     "health.changed",
     "drain.over",
     "foreign.taken",
+    "group.roleChanged",
   ]),
   key: z.string().nullable(),
   message: z.string(),

@@ -3,6 +3,7 @@ import {
   type AgentReport,
   agentProtocol,
   type DoctorReport,
+  type GroupReport,
   type HealthReport,
   reportLimits,
 } from "@trigon/model";
@@ -24,6 +25,8 @@ export interface Run {
 export interface ReporterOptions {
   loop: NodeLoop;
   doctor?: { latest: DoctorReport | null };
+  /** Its part in groups in mode `vrrp`; the same object until something changes. */
+  groups?: { latest: readonly GroupReport[] | null };
   health?: Pick<HealthChecks, "takeNews" | "ids" | "report">;
   link: Pick<ControllerLink, "report">;
   run: Run;
@@ -55,6 +58,7 @@ export class Reporter {
   #full = true;
   #sentFacts: unknown = null;
   #sentDoctor: unknown = null;
+  #sentGroups: unknown = null;
   #sentReached: unknown = null;
   #sentTable = -1;
   #sentAt = Number.NEGATIVE_INFINITY;
@@ -113,6 +117,7 @@ export class Reporter {
       this.#sentReached !== this.#options.loop.reached ||
       this.#sentFacts !== this.#options.loop.facts ||
       this.#sentDoctor !== this.#doctor ||
+      this.#sentGroups !== this.#groups ||
       this.#isTableDue();
     if (hasNews) return gap;
     const rest = this.#sentTable === this.#options.loop.tableVersion ? this.#heartbeatMs : largeTableMs;
@@ -121,6 +126,10 @@ export class Reporter {
 
   get #doctor(): DoctorReport | null {
     return this.#options.doctor?.latest ?? null;
+  }
+
+  get #groups(): readonly GroupReport[] | null {
+    return this.#options.groups?.latest ?? null;
   }
 
   #gather(): void {
@@ -143,6 +152,7 @@ export class Reporter {
     this.#gather();
     const facts = loop.facts;
     const doctor = this.#doctor;
+    const groups = this.#groups;
     const ids = new Set(this.#undelivered);
     const events = [...this.#events];
     const full = this.#full;
@@ -165,6 +175,7 @@ export class Reporter {
       if (answer.foreign) loop.settleForeign(answer.foreign);
       this.#sentFacts = answer.wantFull ? null : facts;
       this.#sentDoctor = answer.wantFull ? null : doctor;
+      this.#sentGroups = answer.wantFull ? null : groups;
       this.#sentReached = reached;
       this.#sentAt = performance.now();
       if (withTable) {
@@ -228,6 +239,7 @@ export class Reporter {
       ...(withTable ? { table: tableOf(loop) } : {}),
       ...(this.#options.health ? { health } : {}),
       ...(this.#doctor && (full || this.#sentDoctor !== this.#doctor) ? { doctor: this.#doctor } : {}),
+      ...(this.#groups && (full || this.#sentGroups !== this.#groups) ? { groups: [...this.#groups] } : {}),
       events,
     };
   }
