@@ -101,6 +101,13 @@ const drifts: Drift[] = [
     key: "sysctl net/ipv4/conf/trg-1/rp_filter",
   },
   {
+    name: "the jump to our rules, flushed with the chain that it stood in",
+    host: "rs1",
+    change: "$IPTABLES -t mangle -F OUTPUT",
+    look: "$IPTABLES -t mangle -S OUTPUT | grep -q TRIGON-OUTPUT || echo wrong",
+    key: "filterRule 4 mangle OUTPUT account:vs_s0",
+  },
+  {
     name: "rules that were flushed",
     host: "rs1",
     change:

@@ -3,7 +3,7 @@ import type { ActionResult, KernelCounters } from "@trigon/reconciler";
 import type { ActionOn, Adapter } from "./adapter.ts";
 import { done, failed, KernelError } from "./failure.ts";
 import { detectIptables, type Iptables, restore, save } from "./iptables.ts";
-import { chainName, editChains, ownRules, parseChains, type SavedChain } from "./rule-text.ts";
+import { chainName, editChains, parseChains, type SavedChain, standingRules } from "./rule-text.ts";
 
 type Action = ActionOn<"filterRule">;
 type Family = FilterRuleResource["family"];
@@ -44,13 +44,13 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
       const read = await readChains(tools, family, asked);
       const at = performance.now();
       for (const { table, chains } of read) this.#latest.set(`${family} ${table}`, { at, chains });
-      found.push(...read.flatMap(({ chains }) => chains.flatMap(ownRules)));
+      found.push(...read.flatMap(({ chains }) => chains.flatMap(standingRules)));
     }
     return found.filter(({ key }) => wanted.has(key));
   }
 
   async observeAll(): Promise<FilterRuleResource[]> {
-    return (await this.#everything()).flatMap(ownRules);
+    return (await this.#everything()).flatMap(standingRules);
   }
 
   async apply(actions: readonly Action[]): Promise<ActionResult[]> {
@@ -78,14 +78,14 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
     return counted;
   }
 
-  /** Chains of ours without a rule, and the jumps to them. */
+  /** Chains of ours without a rule that packets meet, and the jumps to them. */
   async dropEmptyChains(): Promise<void> {
     const tools = await this.tools();
     if (!tools) return;
     for (const family of families) {
       const read = await readChains(tools, family, tables).catch((error) => (family === 6 ? [] : Promise.reject(error)));
       const parts = read.map(({ table, chains }) => {
-        const empty = chains.filter(({ rules }) => rules.length === 0).map((chain) => [chainName(chain), []] as const);
+        const empty = chains.filter(isIdle).map((chain) => [chainName(chain), []] as const);
         return { table, lines: editChains(chains, new Map(empty)) };
       });
       const changed = parts.filter(({ lines }) => lines.length > 0);
@@ -192,6 +192,9 @@ interface TableChains {
 /** What was read so long ago may still be built upon: what others do meanwhile to chains of ours is seen by the look after the change. */
 const freshMs = 5_000;
 
+/** Nothing of ours is met in it, and nothing of a stranger's would be lost with it. */
+const isIdle = (chain: SavedChain) => standingRules(chain).length === 0 && chain.rules.every(({ resource }) => resource);
+
 const tried = (family: Family, table: Table) => `change ${table} rules of IPv${family}`;
 
 type Reading = { tools: Iptables; tables: TableChains[] } | { error: unknown };
@@ -233,7 +236,7 @@ function plan(chains: readonly SavedChain[], actions: readonly Action[]) {
     const rule = ruleOf(action);
     const name = chainName(rule);
     const saved = chains.find((chain) => chainName(chain) === name);
-    const rules = next.get(name) ?? new Map((saved ? ownRules(saved) : []).map((own) => [own.id, own]));
+    const rules = next.get(name) ?? new Map((saved ? standingRules(saved) : []).map((own) => [own.id, own]));
     next.set(name, rules);
     if (action.op === "create" && rules.has(rule.id)) return refused("EEXIST", `${rule.key} is already there`);
     if (action.op !== "create" && !rules.has(rule.id)) return refused("ENOENT", `${rule.key} is not there`);

@@ -1,7 +1,7 @@
 import { type FilterRuleResource, resourceKey } from "@trigon/model";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { commentOf, editChain, editChains, joinWords, ownRules, parseChains, splitWords } from "./rule-text.ts";
+import { commentOf, editChain, editChains, joinWords, ownRules, parseChains, splitWords, standingRules } from "./rule-text.ts";
 
 function rule(id: string, order: number, match: readonly string[] = ["-i", "trg-1", "-j", "DROP"]): FilterRuleResource {
   const place = { family: 4, table: "raw", hook: "PREROUTING", id } as const;
@@ -96,6 +96,21 @@ test("editing a chain makes it hold exactly the rules asked for, in order, and n
       }
     }),
   );
+});
+
+test("rules that nothing jumps to any more do not stand; to make them again brings the jump back, and nothing twice", () => {
+  const wanted = [rule("a", 100), rule("b", 900)];
+  const whole = carryOut(
+    "*raw\n:PREROUTING ACCEPT [0:0]\nCOMMIT",
+    editChain({ hook: "PREROUTING", rules: [], jumps: 0 }, wanted),
+  );
+  const flushed = whole.replace(/^-A PREROUTING .*\n/m, "");
+  expect(flushed).not.toBe(whole);
+  const [chain] = parseChains(flushed, place);
+  expect(standingRules(chain!)).toEqual([]);
+  expect(ownRules(chain!)).toEqual(wanted);
+  expect(carryOut(flushed, editChain(chain!, wanted))).toBe(whole);
+  expect(standingRules(parseChains(whole, place)[0]!)).toEqual(wanted);
 });
 
 test("a stranger's rule in our chain stays where it is, and keeps the chain", () => {

@@ -135,6 +135,13 @@ export const joinWords = (words: readonly string[]): string =>
     .map((word) => (/^[\w@%+=:,./!-]+$/.test(word) ? word : `"${word.replace(/["\\]/g, (character) => `\\${character}`)}"`))
     .join(" ");
 
+/**
+ * The rules of ours that packets meet in a chain: a chain of a hook that nothing jumps to any more (somebody flushed the built-in one) has
+ * none, however many are written in it.
+ */
+export const standingRules = (chain: SavedChain): FilterRuleResource[] =>
+  chain.chain !== undefined || chain.jumps > 0 ? ownRules(chain) : [];
+
 /** The rules of a chain that are ours. */
 export const ownRules = ({ rules }: SavedChain): FilterRuleResource[] => rules.flatMap(({ resource }) => resource ?? []);
 
