@@ -79,3 +79,17 @@ test("shortcuts go to pages, filter, create, edit and list themselves, and never
   await page.keyboard.press("c");
   await expect(page).toHaveURL(/\/services\/new$/);
 });
+
+test("lists that were set compactly stay so, from the first paint on", async ({ page, complaints: _ }) => {
+  await page.goto("/audit");
+  const row = page.getByRole("row").nth(1);
+  await expect(row).toBeVisible();
+  const roomy = (await row.boundingBox())!.height;
+  await page.keyboard.press("Control+k");
+  await page.keyboard.type("compact");
+  await page.keyboard.press("Enter");
+  await expect(page.locator("html")).toHaveAttribute("data-density", "compact");
+  await expect.poll(async () => (await row.boundingBox())!.height).toBeLessThan(roomy);
+  const html = await (await page.request.get("/audit")).text();
+  expect(html).toContain('data-density="compact"');
+});
