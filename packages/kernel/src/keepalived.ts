@@ -5,7 +5,7 @@ import type { ActionResult } from "@trigon/reconciler";
 import type { ActionOn, Adapter } from "./adapter.ts";
 import { done, failed, KernelError } from "./failure.ts";
 import { heartbeatCheck, keepalivedConfiguration, unfitWeight, type VrrpFiles, vrrpFiles } from "./keepalived-conf.ts";
-import { run } from "./run.ts";
+import { pathOf, run } from "./run.ts";
 
 /** So long may keepalived take to start or to stop. */
 const patienceMs = 5_000;
@@ -74,6 +74,10 @@ export class KeepalivedAdapter implements Adapter<"vrrp"> {
       await stop(files);
       rmSync(this.#directory, { recursive: true, force: true });
       return;
+    }
+    if (pathOf("keepalived") === undefined) {
+      const how = "apt-get install -y --no-install-recommends keepalived";
+      throw new KernelError("tool.missing", `keepalived is not installed; a director of a group in mode vrrp needs it: ${how}`);
     }
     mkdirSync(files.trackDirectory, { recursive: true, mode: 0o700 });
     writeFileSync(files.heartbeatCheck, heartbeatCheck(files), { mode: 0o600 });
