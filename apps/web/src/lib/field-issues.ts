@@ -47,5 +47,5 @@ export function numberTyped(text: unknown): unknown {
   if (typeof text !== "string") return text;
   const trimmed = text.trim();
   if (trimmed === "") return null;
-  return /^\d+$/.test(trimmed) ? Number(trimmed) : trimmed;
+  return /^\d+(\.\d+)?$/.test(trimmed) ? Number(trimmed) : trimmed;
 }

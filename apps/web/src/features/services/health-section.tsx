@@ -5,6 +5,7 @@ import { useState } from "react";
 import { Controller, type FieldPath, useFormContext, useWatch } from "react-hook-form";
 import { useTranslations } from "use-intl";
 import { numberTyped } from "../../lib/field-issues.ts";
+import { type CheckHeader, headersIn, textOfHeaders } from "./check-headers.ts";
 import type { ErrorOf, ServiceValues } from "./spec.ts";
 
 type Path = FieldPath<ServiceValues>;
@@ -122,9 +123,10 @@ function TimingFields({ errorOf, hasPort }: { errorOf: ErrorOf; hasPort: boolean
         <TextField path="health.check.fastIntervalMs" label={t("fastIntervalMs")} hint={t("fastHint")} errorOf={errorOf} number />
         <TextField path="health.check.timeoutMs" label={t("timeoutMs")} errorOf={errorOf} number />
       </div>
-      <div className="grid grid-cols-3 gap-4">
+      <div className="grid grid-cols-4 gap-4">
         <TextField path="health.check.fall" label={t("fall")} hint={t("fallHint")} errorOf={errorOf} number />
         <TextField path="health.check.rise" label={t("rise")} hint={t("riseHint")} errorOf={errorOf} number />
+        <TextField path="health.check.jitter" label={t("jitter")} hint={t("jitterHint")} errorOf={errorOf} number />
         {hasPort ? <TextField path="health.check.port" label={t("port")} hint={t("portHint")} errorOf={errorOf} number /> : null}
       </div>
     </>
@@ -148,8 +150,37 @@ function HttpFields({ errorOf }: { errorOf: ErrorOf }) {
       </div>
       <TextField path="health.check.host" label={t("host")} hint={t("hostHint")} errorOf={errorOf} mono nullable />
       <TextField path="health.check.statuses" label={t("statuses")} hint={t("statusesHint")} errorOf={errorOf} mono />
+      <HeadersField errorOf={errorOf} />
       <TextField path="health.check.body" label={t("body")} hint={t("bodyHint")} errorOf={errorOf} nullable />
     </>
+  );
+}
+
+function HeadersField({ errorOf }: { errorOf: ErrorOf }) {
+  const t = useTranslations("form.health");
+  const { formState, getFieldState, getValues, setValue } = useFormContext<ServiceValues>();
+  // What is typed is kept as it is: a line that is half written has no header yet.
+  const [text, setText] = useState(() => textOfHeaders((getValues("health.check.headers") as CheckHeader[] | undefined) ?? []));
+  const issues = getFieldState("health.check.headers", formState).error as unknown as
+    | { message?: string; name?: { message?: string }; value?: { message?: string } }[]
+    | { message?: string }
+    | undefined;
+  const wrong = Array.isArray(issues) ? issues.find((issue) => issue) : undefined;
+  const message = wrong?.name?.message ?? wrong?.value?.message ?? (Array.isArray(issues) ? undefined : issues?.message);
+  return (
+    <Field label={t("headers")} hint={t("headersHint")} error={errorOf("health.check.headers", message)}>
+      <Textarea
+        value={text}
+        onChange={({ target }) => {
+          setText(target.value);
+          setValue("health.check.headers", headersIn(target.value), { shouldDirty: true, shouldValidate: true });
+        }}
+        rows={2}
+        spellCheck={false}
+        className="font-mono"
+        placeholder="X-Probe: trigon"
+      />
+    </Field>
   );
 }
 
