@@ -137,15 +137,18 @@ export class Draft {
   /** Lets members join and leave VRRP, as far as what they said allows. */
   #stepGroup(id: string): void {
     const group = this.state.group(id);
+    const fleetGroup = this.state.fleetGroup(group);
+    if (fleetGroup.vrrp === null) return;
     const step = groupStep({
-      group: this.state.fleetGroup(group),
+      group: fleetGroup,
       vips: this.state.groupVips(id),
       fleet: this.state.index,
       report: this.#report,
       sequence: this.sequence,
     });
     if (!step) return;
-    this.putGroup({ ...group, ...step });
+    const isMoved = step.joined.join() !== group.joined.join();
+    this.putGroup({ ...group, ...step, joinedSequence: isMoved ? this.sequence : group.joinedSequence });
     this.audit("directorGroup.membersMoved", id, { joined: [...step.joined], leaving: step.leaving.map(({ nodeId }) => nodeId) });
   }
 
@@ -296,11 +299,22 @@ export class Draft {
 
   async #saveGroup(group: StoredGroup): Promise<void> {
     const { id, name, mode, activeNodeId, ping, manageFirewall, releasingNodeId, releasingSequence } = group;
-    const { virtualRouterId, joined, leaving, preferredNodeId, preferredSequence, revision, sequence, deletedAt } = group;
+    const {
+      virtualRouterId,
+      joined,
+      joinedSequence,
+      leaving,
+      preferredNodeId,
+      preferredSequence,
+      revision,
+      sequence,
+      deletedAt,
+    } = group;
     const spec = { name, mode, activeNodeId, vrrp: json(group.vrrp), ping, manageFirewall };
     const pair = {
       virtualRouterId,
       joined: [...joined],
+      joinedSequence,
       leaving: leaving as unknown as Prisma.InputJsonValue,
       preferredNodeId,
       preferredSequence,

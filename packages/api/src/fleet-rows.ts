@@ -44,6 +44,7 @@ export interface StoredGroup {
   virtualRouterId: number | null;
   /** Members that take part in VRRP by now, and those of whom it is waited that they let go. */
   joined: readonly string[];
+  joinedSequence: number | null;
   leaving: readonly { nodeId: string; sequence: number }[];
   /** The member that an operator asked to hold the VIPs, and the change that asked. */
   preferredNodeId: string | null;

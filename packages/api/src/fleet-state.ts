@@ -175,6 +175,15 @@ function vrrpOf(group: StoredGroup, members: readonly StoredNode[]): FleetVrrp |
   if (virtualRouterId === null || (!isWanted && joined.length + leaving.length === 0)) return null;
   const preferred =
     preferredNodeId === null || preferredSequence === null ? null : { nodeId: preferredNodeId, generation: preferredSequence };
-  const { sequence } = group;
-  return { isWanted, name, spec, virtualRouterId, members: membersOf(spec, members), joined, leaving, preferred, sequence };
+  return {
+    isWanted,
+    name,
+    spec,
+    virtualRouterId,
+    members: membersOf(spec, members),
+    joined,
+    leaving,
+    preferred,
+    joinedSequence: group.joinedSequence ?? 0,
+  };
 }

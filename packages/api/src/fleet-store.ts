@@ -126,9 +126,10 @@ export class FleetStore {
 
   /** Whether members of a group may join or leave VRRP by what they have said by now. */
   canStep(groupId: string): boolean {
-    const group = this.state.group(groupId);
+    const group = this.state.fleetGroup(this.state.group(groupId));
+    if (group.vrrp === null) return false;
     const { report } = this.#options;
-    const input = { group: this.state.fleetGroup(group), fleet: this.state.index, report, sequence: this.state.sequence + 1 };
+    const input = { group, fleet: this.state.index, report, sequence: this.state.sequence + 1 };
     return groupStep({ ...input, vips: this.state.groupVips(groupId) }) !== null;
   }
 

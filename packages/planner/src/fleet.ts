@@ -51,8 +51,8 @@ export interface FleetVrrp {
   /** Who took part, until each says that it let go; `sequence` is the change that took it out. */
   leaving: readonly { nodeId: string; sequence: number }[];
   preferred: { nodeId: string; generation: number } | null;
-  /** The change that last touched the group: what a member said before is about another plan. */
-  sequence: number;
+  /** The change that last let a member in or out: what members said before it is about another pair. */
+  joinedSequence: number;
 }
 
 export interface FleetService {

@@ -57,7 +57,7 @@ class Pair {
       joined: [],
       leaving: [],
       preferred: null,
-      sequence: 0,
+      joinedSequence: 0,
     };
     const nodes = ids.map((id) => this.fleet.node(id)!);
     if (!vrrp && !isWanted) return;
@@ -67,7 +67,7 @@ class Pair {
   put(vrrp: FleetVrrp, activeNodeId: string | null): void {
     this.sequence++;
     const isOver = !vrrp.isWanted && vrrp.joined.length + vrrp.leaving.length === 0;
-    this.group = { ...this.group, activeNodeId, vrrp: isOver ? null : { ...vrrp, sequence: this.sequence } };
+    this.group = { ...this.group, activeNodeId, vrrp: isOver ? null : vrrp };
     this.settle();
   }
 
@@ -77,9 +77,9 @@ class Pair {
       const next = groupStep({ group: this.group, vips, fleet: this.fleet, report, sequence: this.sequence + 1 });
       if (!next) return;
       this.sequence++;
-      const vrrp = { ...this.group.vrrp!, ...next };
+      const vrrp = { ...this.group.vrrp!, ...next, joinedSequence: this.sequence };
       const isOver = !vrrp.isWanted && vrrp.joined.length + vrrp.leaving.length === 0;
-      this.group = { ...this.group, vrrp: isOver ? null : { ...vrrp, sequence: this.sequence } };
+      this.group = { ...this.group, vrrp: isOver ? null : vrrp };
     }
   }
 

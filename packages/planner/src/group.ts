@@ -166,7 +166,7 @@ function nextJoined({ group, vips, fleet, report }: GroupStepInput, vrrp: FleetV
   const isThere = (id: string) => ![undefined, "decommissioned"].includes(fleet.node(id)?.state);
   const isMaster = (id: string) => {
     const said = report(id);
-    return said !== undefined && said.generation >= vrrp.sequence && said.groups?.get(group.id)?.role === "master";
+    return said !== undefined && said.generation >= vrrp.joinedSequence && said.groups?.get(group.id)?.role === "master";
   };
   const { activeNodeId } = group;
   const holder = activeNodeId !== null && isDirecting(fleet.node(activeNodeId)) ? activeNodeId : null;

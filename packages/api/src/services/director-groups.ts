@@ -166,6 +166,7 @@ export const freshProgress = {
   releasingSequence: null,
   virtualRouterId: null,
   joined: [],
+  joinedSequence: null,
   leaving: [],
   preferredNodeId: null,
   preferredSequence: null,

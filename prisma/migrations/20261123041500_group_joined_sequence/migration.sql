@@ -1,0 +1,1 @@
+ALTER TABLE "directorGroup" ADD COLUMN "joinedSequence" INTEGER;
