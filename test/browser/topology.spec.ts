@@ -63,12 +63,12 @@ test("the picture follows the fleet by itself: admitted, failed with its reason,
   };
   await expect(async () => {
     await both();
-    await expect(node(page, /rs-topology.*Carries traffic$/)).toBeVisible({ timeout: 3_000 });
+    await expect(node(page, /rs-topology.*In service$/)).toBeVisible({ timeout: 3_000 });
   }).toPass({ timeout: 30_000 });
   await both({ failed: "no such device" });
   await expect(page.getByText("top-direct: rs-topology: no such device")).toBeVisible({ timeout: 5_000 });
   // NAT asks nothing of the real server: that way still works.
-  await expect(node(page, /rs-topology.*Carries traffic in part$/)).toBeVisible();
+  await expect(node(page, /rs-topology.*Partly in service$/)).toBeVisible();
   await both();
   await expect(page.getByText("top-direct: rs-topology: no such device")).toBeHidden({ timeout: 5_000 });
 });

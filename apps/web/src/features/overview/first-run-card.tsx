@@ -25,19 +25,21 @@ export function FirstRun({ overview }: { overview: Outputs["overview"]["get"] })
   const t = useTranslations();
   const trpc = useTRPC();
   const { services } = overview;
-  const [isHidden, setHidden] = useState(true);
+  // Null until the browser has said.
+  const [isHidden, setHidden] = useState<boolean | null>(null);
   useEffect(() => setHidden(localStorage.getItem(hiddenKey) === "yes"), []);
   // A service that works tells of its nodes, and the overview's own watch reads them again when one of them changes.
-  const asksNodes = !isHidden && services.inSync === 0;
+  const asksNodes = isHidden === false && services.inSync === 0;
   const nodes = useQuery({ ...trpc.node.list.queryOptions({ limit: 200 }), enabled: asksNodes });
   // Nothing announces a first packet: it is asked for until there was one, and never again.
-  const asksCounters = !isHidden && services.total > 0;
+  const asksCounters = isHidden === false && services.total > 0;
   const counters = useQuery({
     ...trpc.virtualService.counters.queryOptions({}),
     enabled: asksCounters,
     refetchInterval: ({ state }) => (connectionsOf(state.data) > 0 ? false : 5_000),
   });
-  const isKnown = (!asksNodes || nodes.data !== undefined) && (!asksCounters || counters.data !== undefined);
+  const isKnown =
+    isHidden === false && (!asksNodes || nodes.data !== undefined) && (!asksCounters || counters.data !== undefined);
   const done = doneSteps({ nodes: nodes.data?.data ?? [], services, connections: connectionsOf(counters.data) });
   const isComplete = done.size === firstSteps.length;
   // Who watched the last step tick sees that it did; who comes later sees nothing.
@@ -45,7 +47,7 @@ export function FirstRun({ overview }: { overview: Outputs["overview"]["get"] })
   useEffect(() => {
     if (isKnown && !isComplete) setWasOpen(true);
   }, [isKnown, isComplete]);
-  if (isHidden || !isKnown || (isComplete && !wasOpen)) return null;
+  if (!isKnown || (isComplete && !wasOpen)) return null;
   const next = firstSteps.find((step) => !done.has(step));
   const hide = () => {
     localStorage.setItem(hiddenKey, "yes");
