@@ -297,6 +297,23 @@ test("drift is found within a round of the sweep, put right and said", async () 
   await eventually(() => kinds(loop).includes("drift.repaired"));
 });
 
+test("settings of a large table are read as often as their share allows, and at least every so often", async () => {
+  // Everything counts as large, and one slice is all that comes before the next sweep.
+  const large = { sweepQuickKeys: 0, sweepShare: 1e-6, pollShare: 1e-9, pollMostMs: 150 };
+  const loop = await start(large);
+  loop.accept(plan({ fragments: many(3) }));
+  await loop.settled();
+  const setting = "net/ipv4/vs/expire_nodest_conn";
+  for (let round = 0; round < 2; round++) {
+    kernel.sysctls.set(setting, "0");
+    await eventually(() => kernel.sysctls.get(setting) === "1");
+  }
+  const [before, began] = [kernel.reads.observe, performance.now()];
+  await eventually(() => performance.now() - began > 600);
+  // Sixty ticks: with a poll at each of them there would be as many looks.
+  expect(kernel.reads.observe - before).toBeLessThan(20);
+});
+
 test("an address taken away is put back as soon as the kernel tells", async () => {
   const loop = await start();
   loop.accept(plan({ fragments: [service("v1"), vip("10.2.0.101")] }));
