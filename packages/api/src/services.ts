@@ -45,6 +45,7 @@ import type {
   NodeRoles,
   Page,
   Revision,
+  RowsInput,
   ServiceWrite,
   VirtualServicePatch,
   VirtualServiceWritten,
@@ -54,7 +55,7 @@ import type {
 export interface Services {
   virtualServices: {
     list(input: ListInput): Promise<Page<VirtualServiceView>>;
-    rows(input: ListInput): Promise<Page<ServiceRow>>;
+    rows(input: RowsInput): Promise<Page<ServiceRow>>;
     get(id: string): Promise<VirtualServiceView>;
     create(call: Call, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
     replace(call: Call, id: string, revision: Revision, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;

@@ -10,6 +10,7 @@ import {
   DrainSpec,
   EnrollmentTokenCreated,
   EnrollmentTokenView,
+  Forwarding,
   GateView,
   GroupMoveView,
   GuardState,
@@ -23,6 +24,7 @@ import {
   Scope,
   ServiceCountersView,
   ServiceRow,
+  SyncState,
   VirtualServiceSpec,
   VirtualServiceView,
 } from "@trigon/model";
@@ -35,6 +37,10 @@ export const ListInput = z.strictObject({
   query: z.string().max(200).optional(),
 });
 export type ListInput = z.infer<typeof ListInput>;
+
+/** `forwarding`, `state`: only services so forwarded, or in this state of sync. */
+export const RowsInput = ListInput.extend({ forwarding: Forwarding.optional(), state: SyncState.optional() });
+export type RowsInput = z.infer<typeof RowsInput>;
 
 /** `guard`: only changes whose guard is in this state. */
 export const ChangeListInput = ListInput.extend({ guard: GuardState.optional() });

@@ -19,4 +19,5 @@ export * from "./sparkline.tsx";
 export * from "./status-chip.tsx";
 export * from "./switch.tsx";
 export * from "./tabs.tsx";
+export * from "./time-chart.tsx";
 export * from "./toast.tsx";

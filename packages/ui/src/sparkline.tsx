@@ -1,10 +1,13 @@
 import { useId } from "react";
+import { cn } from "./cn.ts";
 import { linePath } from "./line-path.ts";
 
 /** A small chart of the latest samples, oldest left; gaps (null) stay gaps. The figures beside it carry the exact value. */
 export function Sparkline(props: {
   series: { values: readonly (number | null)[]; tone: "request" | "reply" | "accent" }[];
   label: string;
+  /** The size, where it stands in a row of a table. */
+  className?: string;
 }) {
   const titleId = useId();
   const width = 240;
@@ -16,7 +19,7 @@ export function Sparkline(props: {
       preserveAspectRatio="none"
       role="img"
       aria-labelledby={titleId}
-      className="h-14 w-full overflow-visible"
+      className={cn("h-14 w-full overflow-visible", props.className)}
     >
       <title id={titleId}>{props.label}</title>
       <line x1="0" x2={width} y1={height - 0.5} y2={height - 0.5} stroke="var(--t-line)" vectorEffect="non-scaling-stroke" />

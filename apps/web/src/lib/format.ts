@@ -25,6 +25,19 @@ export function bitRate(bytesPerSecond: number | null | undefined): string {
   return scaled(bytesPerSecond === null || bytesPerSecond === undefined ? null : bytesPerSecond * 8, bitUnits);
 }
 
+/** Bits per second as they are, for axes. */
+export function bitsPerSecond(value: number | null | undefined): string {
+  return scaled(value, bitUnits);
+}
+
+/** Connections or packets per second with k, M and G: short enough for an axis. */
+export function countPerSecond(value: number | null | undefined): string {
+  if (value === null || value === undefined || !Number.isFinite(value)) return "–";
+  if (value < 999.5)
+    return value >= 9.95 || Number.isInteger(value) ? String(Math.round(value)) : value.toFixed(value < 0.95 ? 2 : 1);
+  return scaled(value, ["", "k", "M", "G"]);
+}
+
 export function byteCount(bytes: number | null | undefined): string {
   return scaled(bytes, byteUnits);
 }

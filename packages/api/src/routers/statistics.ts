@@ -1,5 +1,4 @@
 import { Id, type SparklinesView, StatisticsRange, StatisticsStorageView, StatisticsView } from "@trigon/model";
-import { tracked } from "@trpc/server";
 import { z } from "zod";
 import { procedure, router } from "../trpc.ts";
 import { every } from "./every.ts";
@@ -47,20 +46,20 @@ export const statisticsRouter = router({
 
   /** Of one service, or of the fleet. */
   watch: procedure.input(WatchInput).subscription(async function* ({ ctx, input, signal }) {
-    for await (const tick of every(intervalMs, signal)) {
+    for await (const _ of every(intervalMs, signal)) {
       const { serviceId } = input;
       const { statistics } = ctx.services;
       const view: StatisticsView = serviceId
         ? await statistics.service(serviceId, input.range)
         : await statistics.fleet(input.range);
-      yield tracked(String(tick), view);
+      yield view;
     }
   }),
 
   watchSparklines: procedure.input(SparklinesInput).subscription(async function* ({ ctx, input, signal }) {
-    for await (const tick of every(intervalMs, signal)) {
+    for await (const _ of every(intervalMs, signal)) {
       const view: SparklinesView = await ctx.services.statistics.sparklines(input.serviceIds);
-      yield tracked(String(tick), view);
+      yield view;
     }
   }),
 });

@@ -17,6 +17,7 @@ import {
   ListInput,
   Pages,
   Revision,
+  RowsInput,
   ServiceWrite,
   VirtualServicePatch,
   VirtualServiceWritten,
@@ -38,7 +39,7 @@ export const virtualServiceRouter = router({
     .query(({ ctx, input }) => ctx.services.virtualServices.list(input)),
 
   rows: procedure
-    .input(ListInput)
+    .input(RowsInput)
     .output(Pages.serviceRows)
     .query(({ ctx, input }) => ctx.services.virtualServices.rows(input)),
 

@@ -9,7 +9,7 @@ import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
 import type { ServiceWrite, VirtualServiceWritten } from "../shapes.ts";
 import { sortedPage } from "../sorted-page.ts";
-import { serviceRow, serviceView } from "../views.ts";
+import { serviceRow, serviceView, syncOf } from "../views.ts";
 import { errorsOf, lintOf, patched, serviceEditor } from "./service-editor.ts";
 import { matches } from "./text-filter.ts";
 
@@ -98,9 +98,14 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
       );
     },
 
-    async rows(input) {
+    async rows({ forwarding, state, ...input }) {
+      const found = (await searched(input.query)).filter(
+        (service) =>
+          (forwarding === undefined || service.spec.forwarding === forwarding) &&
+          (state === undefined || syncOf(sources, service).state === state),
+      );
       return sortedPage(
-        await searched(input.query),
+        found,
         input,
         ({ spec }) => spec.name,
         (service) => serviceRow(sources, service),

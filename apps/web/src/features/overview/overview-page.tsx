@@ -1,17 +1,24 @@
 "use client";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Button, Callout, Card, CardHeader, ConfirmDialog, Figure, SkeletonRows, toast } from "@trigon/ui";
-import { CircleAlert, CircleCheck } from "lucide-react";
+import { Button, Callout, Card, CardHeader, Chip, ConfirmDialog, Figure, SkeletonRows, toast } from "@trigon/ui";
+import { CircleAlert, CircleCheck, Unplug } from "lucide-react";
 import { useState } from "react";
 import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemCallout, ProblemView } from "../../components/problem-view.tsx";
+import { SyncChip } from "../../components/sync.tsx";
 import { TextLink } from "../../components/text-link.tsx";
+import { When } from "../../components/time.tsx";
 import { useSay } from "../../i18n/say.ts";
 import { bitRate, perSecond } from "../../lib/format.ts";
 import { live, useCounters, useWatch } from "../../lib/live.ts";
 import { type Outputs, useTRPC } from "../../lib/trpc.ts";
+import { TrafficCharts } from "../statistics/traffic-charts.tsx";
 import { FirstRun } from "./first-run-card.tsx";
+
+const nodesAsked = 200;
+const nodesShown = 8;
+const changesShown = 8;
 
 type Overview = Outputs["overview"]["get"];
 
@@ -55,6 +62,11 @@ function Content({ overview }: { overview: Overview }) {
           </dl>
         </Card>
         <Traffic />
+      </div>
+      {services.total > 0 ? <TrafficCharts /> : null}
+      <div className="grid gap-4 lg:grid-cols-2">
+        <Nodes />
+        <RecentChanges />
       </div>
     </div>
   );
@@ -121,6 +133,67 @@ function Traffic() {
           )}
         />
       </dl>
+    </Card>
+  );
+}
+
+/** Every node with what is the matter with it, the troubled first. */
+function Nodes() {
+  const t = useTranslations();
+  const trpc = useTRPC();
+  const nodes = useQuery({ ...trpc.node.list.queryOptions({ limit: nodesAsked }), ...live });
+  const all = nodes.data?.data.filter(({ state }) => state === "active" || state === "quarantined") ?? [];
+  const isWell = ({ isConnected, sync }: (typeof all)[number]) => isConnected && sync.state === "inSync";
+  const shown = all.toSorted((a, b) => Number(isWell(a)) - Number(isWell(b))).slice(0, nodesShown);
+  if (shown.length === 0) return null;
+  return (
+    <Card>
+      <CardHeader
+        title={t("nav.nodes")}
+        actions={<TextLink href="/nodes">{t("overview.allNodes", { count: all.length })}</TextLink>}
+      />
+      <ul className="divide-y">
+        {shown.map((node) => (
+          <li key={node.id} className="flex flex-wrap items-center gap-x-4 gap-y-0.5 px-4 py-(--t-row-y)">
+            <span className="min-w-28 flex-1">
+              <TextLink href={`/nodes/${node.id}`}>{node.name}</TextLink>
+              <span className="ml-2 text-soft text-xs">{t(`role.${node.role}`)}</span>
+            </span>
+            {node.isConnected ? (
+              <SyncChip sync={node.sync} />
+            ) : (
+              <Chip tone="bad" icon={Unplug}>
+                {t("overview.away")}
+              </Chip>
+            )}
+          </li>
+        ))}
+      </ul>
+    </Card>
+  );
+}
+
+/** Who changed what lately. */
+function RecentChanges() {
+  const t = useTranslations();
+  const trpc = useTRPC();
+  const changes = useQuery({ ...trpc.change.list.queryOptions({ limit: changesShown }), ...live });
+  const shown = changes.data?.data ?? [];
+  if (shown.length === 0) return null;
+  return (
+    <Card>
+      <CardHeader title={t("overview.recentChanges")} actions={<TextLink href="/changes">{t("overview.allChanges")}</TextLink>} />
+      <ul className="divide-y">
+        {shown.map((change) => (
+          <li key={change.id} className="flex flex-wrap items-baseline gap-x-3 gap-y-0.5 px-4 py-(--t-row-y)">
+            <span className="text-soft text-xs">{t(`changes.action.${change.action}`)}</span>
+            <span className="min-w-28 flex-1 break-words font-medium">{change.objectName}</span>
+            <span className="text-soft text-xs">
+              {change.author} · <When at={change.at} />
+            </span>
+          </li>
+        ))}
+      </ul>
     </Card>
   );
 }

@@ -9,6 +9,7 @@ import { TextLink } from "../../components/text-link.tsx";
 import { When } from "../../components/time.tsx";
 import { bitRate, byteCount, perSecond } from "../../lib/format.ts";
 import { useCountersHistory } from "../../lib/live.ts";
+import { TrafficCharts } from "../statistics/traffic-charts.tsx";
 import { AdminStateChip, GateOverride, RealServerMenu } from "./admin-state.tsx";
 import { repliesDirectly, replyRate, replyTotal } from "./counters.ts";
 import { HealthChip, HealthModeCallout } from "./health-chip.tsx";
@@ -22,6 +23,7 @@ export function LiveTab({ view, counters }: { view: VirtualServiceView; counters
     <div className="space-y-4">
       <HealthModeCallout health={view.status.health} />
       <Figures view={view} counters={counters} />
+      <TrafficCharts serviceId={view.id} />
       <RealServers view={view} counters={counters} />
       <Parts view={view} />
     </div>

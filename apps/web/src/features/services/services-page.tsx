@@ -1,7 +1,19 @@
 "use client";
 import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
 import { endpoint, Forwarding, type ServiceRow, SyncState } from "@trigon/model";
-import { Button, buttonStyle, Card, Chip, type Column, DataTable, EmptyState, Input, Select, SkeletonRows } from "@trigon/ui";
+import {
+  Button,
+  buttonStyle,
+  Card,
+  Chip,
+  type Column,
+  DataTable,
+  EmptyState,
+  Input,
+  Select,
+  SkeletonRows,
+  Sparkline,
+} from "@trigon/ui";
 import { HeartCrack, Network, Plus, Search, SearchX } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
@@ -14,6 +26,7 @@ import { TextLink } from "../../components/text-link.tsx";
 import { bitRate, perSecond } from "../../lib/format.ts";
 import { type CountersById, live, useCounters, useWatch } from "../../lib/live.ts";
 import { useTRPC } from "../../lib/trpc.ts";
+import { useSparklines } from "../statistics/use-sparklines.ts";
 import { replyRate } from "./counters.ts";
 import { HealthModeChip } from "./health-chip.tsx";
 
@@ -25,17 +38,19 @@ export function ServicesPage() {
   const filter = useFilter();
   const rows = useInfiniteQuery(
     trpc.virtualService.rows.infiniteQueryOptions(
-      { limit: 200, query: filter.query || undefined },
+      {
+        limit: 200,
+        query: filter.query || undefined,
+        forwarding: Forwarding.options.find((one) => one === filter.forwarding),
+        state: SyncState.options.find((one) => one === filter.state),
+      },
       { ...live, getNextPageParam: (page) => page.nextCursor ?? undefined, placeholderData: keepPreviousData },
     ),
   );
   useWatch("virtualService");
   const counters = useCounters();
-  const loaded = rows.data?.pages.flatMap((page) => page.data);
-  const shown = loaded?.filter(
-    (row) => (!filter.forwarding || row.forwarding === filter.forwarding) && (!filter.state || row.sync.state === filter.state),
-  );
-  const columns = useColumns(counters);
+  const shown = rows.data?.pages.flatMap((page) => page.data);
+  const columns = useColumns(counters, useSparklines(shown?.map(({ id }) => id)));
 
   return (
     <>
@@ -48,7 +63,7 @@ export function ServicesPage() {
         }
       />
       <Card>
-        {loaded && loaded.length === 0 && !filter.isSet ? null : <FilterBar filter={filter} />}
+        {shown && shown.length === 0 && !filter.isSet ? null : <FilterBar filter={filter} />}
         {shown === undefined ? (
           rows.error ? (
             <ProblemView error={rows.error} onRetry={() => void rows.refetch()} />
@@ -170,7 +185,10 @@ function FilterBar({ filter }: { filter: Filter }) {
   );
 }
 
-function useColumns(counters: CountersById | undefined): Column<ServiceRow>[] {
+function useColumns(
+  counters: CountersById | undefined,
+  sparklines: ReadonlyMap<string, readonly (number | null)[]>,
+): Column<ServiceRow>[] {
   const t = useTranslations();
   return [
     {
@@ -242,6 +260,22 @@ function useColumns(counters: CountersById | undefined): Column<ServiceRow>[] {
       header: t("services.out"),
       numeric: true,
       cell: (row) => <span className="whitespace-nowrap">{bitRate(replyRate(row.forwarding, counters?.get(row.id)))}</span>,
+    },
+    {
+      id: "traffic",
+      hideNarrow: true,
+      header: t("services.traffic"),
+      cell: (row) => {
+        const values = sparklines.get(row.id);
+        if (!values) return null;
+        return (
+          <Sparkline
+            className="h-6 w-24"
+            label={t("services.trafficChart", { name: row.name })}
+            series={[{ tone: "accent", values }]}
+          />
+        );
+      },
     },
     { id: "sync", header: t("services.sync"), cell: (row) => <SyncChip sync={row.sync} /> },
   ];

@@ -5,6 +5,7 @@ import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
 import { type Density, densities, themes, useDensity, useLanguage, useThemeChoice } from "../../components/preferences.tsx";
 import { type Locale, localeNames, locales } from "../../i18n/locale.ts";
+import { byteCount } from "../../lib/format.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ApiTokens } from "./api-tokens.tsx";
 import { DirectorGroups } from "./director-groups.tsx";
@@ -71,6 +72,7 @@ function Fleet() {
   const t = useTranslations("fleet");
   const trpc = useTRPC();
   const fleet = useQuery(trpc.fleet.get.queryOptions());
+  const storage = useQuery(trpc.statistics.storage.queryOptions());
   return (
     <Card>
       <CardHeader title={t("title")} />
@@ -80,6 +82,17 @@ function Fleet() {
           { name: "ID", value: <span className="break-all font-mono text-[0.8125rem]">{fleet.data?.id ?? "–"}</span> },
           { name: t("sequence"), value: fleet.data?.sequence ?? "–" },
           { name: t("epoch"), value: fleet.data?.epoch ?? "–" },
+          {
+            name: t("statistics"),
+            value: storage.data
+              ? t("statisticsSize", {
+                  now: byteCount(storage.data.bytes),
+                  most: byteCount(storage.data.boundBytes),
+                  services: storage.data.services,
+                  each: byteCount(storage.data.boundBytesEach),
+                })
+              : "–",
+          },
           {
             name: t("api"),
             value: (
