@@ -98,10 +98,12 @@ test("a preview says what members would do, and writes nothing", async () => {
     spec: await specNow({ mode: "vrrp" }),
   });
   expect(
-    preview.nodes.filter(({ role }) => role === "director").map(({ nodeName, steps }) => [nodeName, steps[0]?.code]),
+    preview.nodes
+      .filter(({ role }) => role === "director")
+      .map(({ nodeName, steps }) => [nodeName, steps.find(({ code }) => code.endsWith(".vrrp"))?.code]),
   ).toEqual([
-    ["lb-1", "join.vrrp"],
-    ["lb-2", "join.vrrp"],
+    ["lb-1", "create.vrrp"],
+    ["lb-2", "create.vrrp"],
   ]);
   expect(await fleet.database.sql(`SELECT sequence FROM fleet`)).toEqual(before);
 });
@@ -334,9 +336,11 @@ test("out of VRRP the VIPs go to the member named, the others let go, and only t
   expect(await refusal({ mode: "single", activeNodeId: null })).toEqual(["/activeNodeId group.holderRequired"]);
   await say(first, "master");
   await say(second, "backup");
+  const earlier = fragmentOf(first)?.preferred?.generation ?? 0;
   await put({ mode: "single", activeNodeId: second.nodeId });
   for (const agent of [first, second]) await agent.fetch();
   expect(fragmentOf(first)?.preferred?.nodeId).toBe(second.nodeId);
+  expect(fragmentOf(first)?.preferred?.generation).toBeGreaterThan(earlier);
   expect([heldBy(first), heldBy(second)]).toEqual(["vrrp", "vrrp"]);
   await say(first, "backup");
   await say(second, "master");

@@ -103,21 +103,8 @@ function previewNode(
       return resource && { resource, previous: null, found: isSettingKind(resource.kind) ? { value: null } : null };
     },
   });
-  const groups = changes.flatMap(({ id: fragmentId, next }) => groupStepOf(plans.fragments(id).get(fragmentId), next) ?? []);
-  preview.steps = [...groups, ...[...build, ...remove].map((step) => previewStep(step, connections))];
+  preview.steps = [...build, ...remove].map((step) => previewStep(step, connections));
   return preview;
-}
-
-/** What keepalived on a member is told: it is no resource of the kernel, and has no command of its own. */
-function groupStepOf(before: Fragment | undefined, next: Fragment | undefined): PreviewStep | undefined {
-  const [was, is] = [before, next].map((one) => (one?.kind === "director.group" ? one : undefined));
-  if (was?.hash === is?.hash) return undefined;
-  const group = (is ?? was)!;
-  const values = { group: group.name, priority: group.priority, number: group.virtualRouterId, advertMs: group.advertMs };
-  const step = (code: string, sentence: string) => ({ code, sentence, values, commands: [], connections: null });
-  if (!is) return step("leave.vrrp", `Leave VRRP in "${group.name}".`);
-  const words = `VRRP in "${group.name}" with number ${group.virtualRouterId} and priority ${group.priority}, every ${group.advertMs} ms`;
-  return was ? step("change.vrrp", `Change ${words}.`) : step("join.vrrp", `Join ${words}.`);
 }
 
 function resolved(

@@ -61,7 +61,8 @@ class Pair {
     };
     const nodes = ids.map((id) => this.fleet.node(id)!);
     if (!vrrp && !isWanted) return;
-    this.put({ ...(vrrp ?? fresh), isWanted, members: membersOf({ members: [] }, nodes) }, holder);
+    const preferred = isWanted ? null : { nodeId: holder!, generation: this.sequence + 1 };
+    this.put({ ...(vrrp ?? fresh), isWanted, preferred, members: membersOf({ members: [] }, nodes) }, holder);
   }
 
   put(vrrp: FleetVrrp, activeNodeId: string | null): void {

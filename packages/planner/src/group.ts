@@ -77,17 +77,11 @@ export function planGroup({ group, vips, generation, fleet }: GroupPlanInput): M
       addresses,
       others: peers.filter((peer) => peer.nodeId !== nodeId),
       vips: vips.toSorted(),
-      preferred: preferredOf(group, vrrp),
+      preferred: vrrp.preferred,
     } as const;
     plan.set(nodeId, stamp(content, generation));
   }
   return plan;
-}
-
-/** Before its members leave VRRP, the VIPs go to the one that shall hold them afterwards. */
-function preferredOf({ activeNodeId }: FleetGroup, { isWanted, preferred }: FleetVrrp): FleetVrrp["preferred"] {
-  if (isWanted || activeNodeId === null || preferred?.nodeId === activeNodeId) return preferred;
-  return { nodeId: activeNodeId, generation: preferred?.generation ?? 0 };
 }
 
 const priorityOf = ({ members }: FleetVrrp, nodeId: string): number =>
@@ -138,8 +132,8 @@ export interface GroupStepInput {
 
 /**
  * How members join and leave VRRP from here, so that VIPs in service are never held by two nor by none. Into it: the holder first, the
- * others when it says that it is master. Out of it: the VIPs go to the member that shall hold them, then the others leave, and when they
- * have let go it holds them without VRRP. Pure and idempotent; null when nothing changes.
+ * others when it says that it is master. Out of it: the VIPs go to the member that shall hold them (whoever stores the group makes it
+ * `preferred`), then the others leave, and when they have let go it holds them without VRRP. Pure and idempotent; null when nothing changes.
  */
 export function groupStep(input: GroupStepInput): Pick<FleetVrrp, "joined" | "leaving"> | null {
   const { group, fleet, report, sequence } = input;

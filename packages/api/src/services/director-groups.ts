@@ -114,7 +114,10 @@ export function putGroupSpec(draft: Draft, group: StoredGroup, spec: DirectorGro
   // Who takes part in VRRP lets go of VIPs by VRRP, step by step; see the planner's `groupStep`.
   const isAmongMembers = group.joined.length > 0 || (group.mode === "vrrp" && spec.mode === "vrrp");
   const next = isAmongMembers ? group : withActive(group, spec.activeNodeId, draft.sequence);
-  draft.putGroup(withRouterId(draft.state, { ...next, ...specOf(spec), revision: group.revision + 1 }));
+  const isLeaving = spec.mode === "single" && group.joined.length > 0;
+  // A wish of its own: one that members carried out before says nothing about who shall hold the VIPs afterwards.
+  const wish = isLeaving ? { preferredNodeId: spec.activeNodeId, preferredSequence: draft.sequence } : {};
+  draft.putGroup(withRouterId(draft.state, { ...next, ...specOf(spec), ...wish, revision: group.revision + 1 }));
   const change = { action: "updated", objectKind: "directorGroup", objectId: id, objectName: spec.name } as const;
   draft.change({ ...change, before, after: spec });
   draft.audit("directorGroup.updated", id, { name: spec.name, activeNodeId: spec.activeNodeId });
