@@ -29,6 +29,7 @@ let keepalived: ReturnType<typeof spawn>;
 let groups: Groups;
 let fragments: Map<string, Fragment>;
 let looked: string[];
+let seen: Map<string, Resource>;
 let states: Map<string, FragmentState>;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "trigon-groups-"));
@@ -41,8 +42,9 @@ beforeEach(() => {
   fragments = new Map<string, Fragment>([[group.id, group]]);
   states = new Map();
   looked = [];
+  seen = new Map([["vrrp g", { kind: "vrrp", key: "vrrp g" } as Resource]]);
   const loop = {
-    ...{ fragments, states, desired: new Desired(), seen: new Map<string, Resource>() },
+    ...{ fragments, states, desired: new Desired(), seen },
     reached: { fleetId: "f", epoch: 1, generation: 1, nodeId: "n1" },
     lookAgain: (keys: Iterable<string>) => void looked.push(...keys),
     groupEvent: () => {},
@@ -95,5 +97,9 @@ test("a keepalived that is gone is looked after, and a service that is not as pl
   await vi.waitFor(() => expect(value()).toBe(0));
   keepalived.kill("SIGKILL");
   await vi.waitFor(() => expect(looked).toContain("vrrp g"));
+  // The loop has seen that it is gone, and tries by itself.
+  seen.clear();
+  looked = [];
   await vi.waitFor(() => expect(now()?.findings).toMatchObject([{ code: "member.vrrpDown" }]));
+  expect(looked).toEqual([]);
 });

@@ -122,16 +122,16 @@ export class Groups {
     try {
       this.#listen();
       const { loop, kernel } = this.#options;
-      if (keepalivedPid(this.#files) === undefined) loop.lookAgain(groups.map(({ groupId }) => resourceKey.vrrp(groupId)));
+      // What a pass has seen to be missing is tried again by the loop, and not so often.
+      const look = (keys: string[]) => loop.lookAgain(keys.filter((key) => loop.seen.has(key)));
+      if (keepalivedPid(this.#files) === undefined) look(groups.map(({ groupId }) => resourceKey.vrrp(groupId)));
       for (const group of groups) {
         const first = this.#servicesOf(group)[0];
         if (!first) continue;
         const key = resourceKey.ipvsService(first.protocol, first.vip, first.port);
         const isMissing = loop.desired.get(key) !== undefined && !(await kernel.observe([key])).has(key);
         if (isMissing)
-          loop.lookAgain(
-            this.#servicesOf(group).flatMap(({ id }) => loop.desired.fragment(id)?.resources.map((one) => one.key) ?? []),
-          );
+          look(this.#servicesOf(group).flatMap(({ id }) => loop.desired.fragment(id)?.resources.map((one) => one.key) ?? []));
         if (isMissing === this.#missing.has(group.groupId)) continue;
         if (isMissing) this.#missing.add(group.groupId);
         else this.#missing.delete(group.groupId);
