@@ -36,6 +36,12 @@ export async function rows<Row extends pg.QueryResultRow>(sql: string, values: u
   }
 }
 
+/** The director group that every fleet begins with: where another test made more, a service must name its own. */
+export async function firstGroup(): Promise<string> {
+  const [group] = await rows<{ id: string }>(`SELECT id FROM "directorGroup" WHERE name = 'default'`);
+  return group!.id;
+}
+
 export interface Answer {
   status: number;
   headers: Record<string, string | string[] | undefined>;

@@ -1,9 +1,17 @@
-import { rest, rows } from "./appliance.ts";
+import { firstGroup, rest, rows } from "./appliance.ts";
 import { apiToken, expect, test } from "./console.ts";
 
 test("by keyboard alone: who uses an address, what was opened lately, and any action", async ({ page, complaints: _ }) => {
   const token = await apiToken(page.request);
-  const body = { name: "findme", vip: "198.18.7.1", port: 8443, forwarding: "nat", realServers: [{ rip: "198.18.7.21" }] };
+  const directorGroupId = await firstGroup();
+  const body = {
+    name: "findme",
+    directorGroupId,
+    vip: "198.18.7.1",
+    port: 8443,
+    forwarding: "nat",
+    realServers: [{ rip: "198.18.7.21" }],
+  };
   const { id } = (await rest("POST", "/virtual-services", token, { body })).body as { id: string };
   await page.goto("/");
   await expect(page.getByRole("heading", { name: "Overview" })).toBeVisible();

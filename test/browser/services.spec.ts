@@ -1,4 +1,4 @@
-import { rest, rows } from "./appliance.ts";
+import { firstGroup, rest, rows } from "./appliance.ts";
 import { apiToken, expect, fillService, test } from "./console.ts";
 
 interface ServiceRow {
@@ -155,7 +155,15 @@ test("a service made through the API shows up in an open list by itself", async 
   await page.goto("/services");
   await expect(page.getByRole("heading", { name: "Services" })).toBeVisible();
   const token = await apiToken(page.request);
-  const spec = { name: "by-api", vip: "192.0.2.76", port: 80, forwarding: "fullnat", realServers: [{ rip: "192.0.2.77" }] };
+  const directorGroupId = await firstGroup();
+  const spec = {
+    name: "by-api",
+    directorGroupId,
+    vip: "192.0.2.76",
+    port: 80,
+    forwarding: "fullnat",
+    realServers: [{ rip: "192.0.2.77" }],
+  };
   const made = await rest("POST", "/virtual-services", token, { body: spec });
   expect(made.status).toBe(201);
   await expect(page.getByRole("rowheader", { name: "by-api" })).toBeVisible({ timeout: 4000 });
