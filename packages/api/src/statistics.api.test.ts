@@ -32,8 +32,9 @@ beforeEach(async () => {
 const epoch = Date.UTC(2026, 5, 1, 12);
 const clock = { steadyMs: 0, wallMs: epoch };
 const replicaOf = () => new Statistics({ db, now: () => clock.wallMs, steady: () => clock.steadyMs, log: () => undefined });
+/** A steady clock tells fractions. */
 const pass = (ms: number) => {
-  clock.steadyMs += ms;
+  clock.steadyMs += ms + 0.013;
   clock.wallMs += ms;
 };
 

@@ -70,7 +70,8 @@ export function trafficBetween(
   before: Heard,
   now: Heard,
 ): { fromMs: number; untilMs: number; services: Map<string, Traffic>; director: Traffic | null } | undefined {
-  const elapsedMs = now.steadyMs - before.steadyMs;
+  // A steady clock tells fractions; what is stored is whole.
+  const elapsedMs = Math.round(now.steadyMs - before.steadyMs);
   if (elapsedMs <= 0 || elapsedMs > farthestMs) return undefined;
   if (Math.abs(now.wallMs - before.wallMs - elapsedMs) > steppedMs) return undefined;
   if (now.counters.bootId !== before.counters.bootId) return undefined;
