@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { byteShare, fetchAnswers, type HttpAnswer, useRealFrames } from "@trigon/lab";
 import type { VirtualServiceView } from "@trigon/model";
 import { freePort } from "../appliance.mjs";
+import { startGentleLoad } from "./gentle-load.ts";
 import { hostOfRip } from "./services.ts";
 import { createDemoServices, enrollAll, startWorld, type World } from "./world.ts";
 
@@ -20,10 +21,12 @@ const say = (text: string) => console.log(text);
 const step = (text: string) => say(`  → ${`${((Date.now() - started) / 1000).toFixed(1)} s`.padStart(7)}  ${text}`);
 
 let world: World | undefined;
+let load: ReturnType<typeof startGentleLoad> | undefined;
 let isStopping = false;
 async function stop(code: number): Promise<never> {
   if (!isStopping) {
     isStopping = true;
+    await load?.stop();
     await world?.stop();
     process.exit(code);
   }
@@ -104,11 +107,16 @@ try {
     say(isRight ? "  Every service answered as it should." : "  ✗ Not every service answered as it should.");
     await stop(isRight ? 0 : 1);
   }
+  load = startGentleLoad(
+    world.lab.host("client"),
+    services.map(({ vip, port }) => `${vip}:${port}`),
+  );
   say(`  console    ${appliance.consoleUrl}   (a certificate of its own CA: ${appliance.caFile})
   user       ${appliance.admin.username}
   password   ${appliance.admin.password}
 
   A look inside: npm run lab -- exec --name demo dir1 -- ipvsadm -Ln
+  The lab's client keeps a gentle load on every service, so that charts have something to show.
   Ctrl-C stops everything.`);
 } catch (error) {
   say(`\n  ✗ ${error instanceof Error ? error.message : String(error)}`);
