@@ -145,6 +145,21 @@ test("a subscription over server-sent events tells of a write as it happens", as
   }
 });
 
+test.each(["virtualService.watchCounters", "topology.watch"])(
+  "events of %s carry no id: a browser that comes again would be refused with one",
+  async (path) => {
+    const stream = await trigon.stream(`/api/trpc/${path}?input=%7B%7D`, { headers: { cookie } });
+    try {
+      expect((await stream.next()).event).toBe("connected");
+      const { id, event, data } = await stream.next();
+      expect({ id, event }).toEqual({ id: null, event: null });
+      expect(data).toBeTypeOf("object");
+    } finally {
+      stream.close();
+    }
+  },
+);
+
 test("one HTTP/2 connection carries a dozen live tables and a write beside them", async () => {
   const session = connect(trigon.origin, { ca: trigon.ca });
   const headers = (more: Record<string, string>) => ({ cookie, origin: trigon.origin, ...more });

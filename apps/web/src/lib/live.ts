@@ -80,7 +80,7 @@ export function useCounters(serviceIds?: string[]): CountersById | undefined {
   const visible = useVisible();
   const input = serviceIds ? { serviceIds } : undefined;
   const { data } = useSubscription(trpc.virtualService.watchCounters.subscriptionOptions(input, { enabled: visible }));
-  return useMemo(() => (data ? new Map(data.data.map((counters) => [counters.serviceId, counters])) : undefined), [data]);
+  return useMemo(() => (data ? new Map(data.map((counters) => [counters.serviceId, counters])) : undefined), [data]);
 }
 
 /** The last samples of one service's counters while the page is open, oldest first. */

@@ -1,5 +1,4 @@
 import { Id, SearchView, TopologyView } from "@trigon/model";
-import { tracked } from "@trpc/server";
 import { z } from "zod";
 import { procedure, router } from "../trpc.ts";
 import { every } from "./every.ts";
@@ -25,12 +24,12 @@ export const topologyRouter = router({
 
   watch: procedure.input(TopologyInput).subscription(async function* ({ ctx, input, signal }) {
     let last = "";
-    for await (const tick of every(topologyIntervalMs, signal)) {
+    for await (const _ of every(topologyIntervalMs, signal)) {
       const view = await ctx.services.topology.get(input);
       const text = JSON.stringify(view);
       if (text === last) continue;
       last = text;
-      yield tracked(String(tick), view);
+      yield view;
     }
   }),
 });

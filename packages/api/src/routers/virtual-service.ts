@@ -8,7 +8,6 @@ import {
   VirtualServiceSpec,
   VirtualServiceView,
 } from "@trigon/model";
-import { tracked } from "@trpc/server";
 import { z } from "zod";
 import {
   ById,
@@ -233,9 +232,10 @@ export const virtualServiceRouter = router({
     .query(async ({ ctx, input }) => ({ data: await ctx.services.counters.paths(input.id) })),
 
   watchCounters: procedure.input(CountersInput.optional()).subscription(async function* ({ ctx, input, signal }) {
-    for await (const tick of every(countersIntervalMs, signal)) {
+    // Without ids: a stream that is taken up again has nothing to catch up on.
+    for await (const _ of every(countersIntervalMs, signal)) {
       const counters: ServiceCountersView[] = await ctx.services.counters.read(input?.serviceIds);
-      yield tracked(String(tick), counters);
+      yield counters;
     }
   }),
 });

@@ -227,10 +227,10 @@ function useTopology(query: string, serviceId: string | undefined) {
   const { data, error, status, reset } = useSubscription(trpc.topology.watch.subscriptionOptions(input, { enabled: visible }));
   const [last, setLast] = useState<TopologyView>();
   useEffect(() => {
-    if (data) setLast(data.data);
+    if (data) setLast(data);
   }, [data]);
   return {
-    view: data?.data ?? last,
+    view: data ?? last,
     error,
     isStale: status === "error" || (status === "connecting" && error !== null),
     retry: reset,
