@@ -49,7 +49,7 @@ describe("edits of a DR service under load", () => {
   test("adding a real server fails no connection, and it takes its share", async () => {
     const { ok, failed, failures } = await underLoad(() => edit(["10.2.0.21", 1], ["10.2.0.22", 1], ["10.2.0.23", 1]));
     expect({ failed, failures }).toEqual({ failed: 0, failures: [] });
-    expect(ok).toBeGreaterThan(rate);
+    expect(ok).toBeGreaterThan(rate / 4); // an edit takes less than a second
     const answers = await fetchAnswers(host("client"), target, { count: 6 });
     expect([...new Set(answers.map(({ server }) => server))].sort()).toEqual(["rs1", "rs2", "rs3"]);
   });

@@ -51,7 +51,9 @@ describe("services that somebody made with ipvsadm", { timeout: 180_000 }, () =>
     tables.add(await ipvsTable(dir1()));
     expect([...tables]).toHaveLength(1); // the same at every look
     // Conns of the service and of its real server: made anew, they would have begun at 0.
-    expect(await dir1().sh(`ipvsadm -Ln --stats -t ${vip}:80 | awk '/^(TCP|  ->.*:8080)/ { print $3 }'`)).toBe("1\n1");
+    // The kernel sums its statistics up every two seconds.
+    const conns = () => dir1().sh(`ipvsadm -Ln --stats -t ${vip}:80 | awk '/^(TCP|  ->.*:8080)/ { print $3 }'`);
+    await until("the connection from before to be counted", async () => (await conns()) === "1\n1", { deadlineMs: 10_000 });
     expect(await fetchAnswers(world.lab.host("client"), `${vip}:80`)).toMatchObject([{ server: "rs5" }]);
     await patchService(world.api, service.id, { realServers: [{ rip: "10.4.0.25", port: 8080, weight: 5 }] });
     await until("the new weight", async () => (await lines(80)).join().includes("-m -w 5"), { deadlineMs: 30_000 });

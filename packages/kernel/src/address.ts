@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { type AddressResource, resourceKey } from "@trigon/model";
 import { addressFlag, familyOf, type InterfaceAddress, type Link, linkFlag, type RouteClient } from "@trigon/netlink";
 import type { ActionResult, AddressHolder } from "@trigon/reconciler";
@@ -7,11 +8,17 @@ import { arpHolders } from "./arping.ts";
 import { attempt, KernelError } from "./failure.ts";
 import { createLimiter } from "./limiter.ts";
 import { resolveNeighbour } from "./neighbour.ts";
+import { areConnected } from "./path-ends.ts";
 
 type Action = ActionOn<"address">;
 
 /** Kinds of devices that tunnel; an address on one is the tunnel's own. */
 const tunnelKinds = new Set(["ipip", "gre", "sit", "ip6tnl", "ip6gre"]);
+
+/** How long a VIP stays on a real server that still has connections by it when it is to leave. */
+const farewellMs = 2_000;
+
+const isVipOfServer = ({ purpose }: AddressResource) => purpose === "vipOnLoopback";
 
 /**
  * Addresses of interfaces. A director's VIP is bound only when nobody else answers for it, and announced once it is bound; IPv6 is bound
@@ -43,6 +50,11 @@ export class AddressAdapter implements Adapter<"address"> {
   }
 
   async apply(actions: readonly Action[]): Promise<ActionResult[]> {
+    const leaving = actions.flatMap((action) =>
+      action.op === "delete" && isVipOfServer(action.from) ? [action.from.address] : [],
+    );
+    // Without the VIP a connection falls silent: until then what it says makes the director reset the client, which would else wait in vain.
+    if (leaving.length > 0 && areConnected(new Set(leaving))) await sleep(farewellMs);
     // All probes at once: a hundred VIPs take no longer than one.
     const probes = actions.map((action) =>
       action.op === "create" && action.to.purpose === "vipOnDirector"

@@ -87,6 +87,15 @@ export function parseListening(texts: readonly string[]): Map<number, Set<string
   return found;
 }
 
+/** Whether somebody is connected by TCP to one of these addresses of this machine. */
+export function areConnected(addresses: ReadonlySet<string>): boolean {
+  const lines = [head("/proc/net/tcp"), head("/proc/net/tcp6")].join("\n").split("\n");
+  return lines.some((line) => {
+    const match = /^\s*\d+: ([0-9A-F]+):[0-9A-F]{4} \S+ 01 /.exec(line);
+    return match !== null && addresses.has(addressOf(match[1]!));
+  });
+}
+
 /** An address as the kernel prints it, in words of the machine's byte order (little-endian on all that we run on). */
 function addressOf(hex: string): string {
   if (/^0+$/.test(hex)) return "*";
