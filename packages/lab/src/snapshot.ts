@@ -1,4 +1,5 @@
 import type { LabHost } from "./lab-host.ts";
+import { until } from "./until.ts";
 
 /** What a node's kernel holds, by programs that are not ours; counters, ages and the like removed, so that two can be compared. */
 export interface Snapshot {
@@ -22,8 +23,12 @@ export interface Snapshot {
 const volatileSysctls =
   /^(kernel\.random\.|kernel\.ns_last_pid|kernel\.pty\.nr|fs\.(dentry-state|file-nr|inode-|aio-nr|quota)|net\.netfilter\.nf_conntrack_count|kernel\.perf_|vm\.|dev\.|debug\.|.*\.(stable_secret|gc_elasticity)$)/;
 
-/** Takes all of a host's network state at once, in one shell. */
+/** Takes all of a host's network state at once, in one shell, when no IPv6 address is still being looked for (RFC 4862, 5.4): its route comes after. */
 export async function snapshot(host: LabHost): Promise<Snapshot> {
+  await until(`no tentative address on ${host.name}`, async () => {
+    const asked = await host.sh("ip -6 -o addr show tentative 2>/dev/null", { allowFailure: true });
+    return lines(asked).every((line) => line.includes("dadfailed"));
+  });
   const commands = [
     "ip -j addr",
     "ip -d -j link",

@@ -17,11 +17,15 @@ export const syncId = 86;
 const syncPort = 8848;
 const syncMulticast = "224.0.0.81";
 
-/** A connection is told to the peers with its first packet when established, and again while packets come, each so many seconds. */
+/**
+ * A connection is told to the peers with its first packet when established, twice more with packets 1.25 s and later (messages are UDP, and get
+ * lost), and again while packets come, each so many seconds.
+ */
 const syncSettings: readonly Resource[] = [
   module("ip_vs"),
   sysctlIfPresent("net/ipv4/vs/sync_threshold", "3 0"),
   sysctlIfPresent("net/ipv4/vs/sync_refresh_period", "10"),
+  sysctlIfPresent("net/ipv4/vs/sync_retries", "2"),
 ];
 
 /**

@@ -84,6 +84,7 @@ const vsDefaults: Readonly<Record<string, string>> = {
   expire_quiescent_template: "0",
   sync_threshold: "3 50",
   sync_refresh_period: "0",
+  sync_retries: "0",
 };
 const targets = new Set(["ACCEPT", "DROP", "RETURN", "REJECT", "CT", "SNAT", "DNAT", "MASQUERADE", "TCPMSS", "MARK"]);
 const none: IpvsCounters = { connections: 0, inPackets: 0, outPackets: 0, inBytes: 0, outBytes: 0 };
