@@ -4,6 +4,7 @@
 #   --token TOKEN   the one-time enrollment token (needed)
 #   --name NAME     this node's name; default: the token's, else the host name
 #   --no-service    install and enroll, but start nothing
+#   --no-packages   install no package of the distribution: a director of a pair needs keepalived
 #   --dry-run       run every check, change nothing
 #
 # Exit codes: 0 done · 2 usage · 10 not root · 11 system or architecture · 12 kernel module · 13 tools · 14 console unreachable ·
@@ -52,6 +53,7 @@ main() {
   check_token
   check_modules
   check_tools
+  check_keepalived
   check_agent_port
   check_runtime
   check_service_manager
@@ -66,6 +68,7 @@ main() {
     exit 0
   fi
 
+  install_keepalived
   download_program
   enroll
   install_program
@@ -77,6 +80,7 @@ read_arguments() {
   token=''
   name=''
   service=yes
+  packages=yes
   dry_run=no
   while [ $# -gt 0 ]; do
     case $1 in
@@ -85,6 +89,7 @@ read_arguments() {
       --name) [ $# -ge 2 ] || usage '--name needs a value'; name=$2; shift ;;
       --name=*) name=${1#*=} ;;
       --no-service) service=no ;;
+      --no-packages) packages=no ;;
       --dry-run) dry_run=yes ;;
       *) usage "unknown argument: $1" ;;
     esac
@@ -104,7 +109,7 @@ read_arguments() {
 }
 
 usage() {
-  printf 'install.sh: %s\nusage: sh -s -- --token TOKEN [--name NAME] [--no-service] [--dry-run]\n' "$1" >&2
+  printf 'install.sh: %s\nusage: sh -s -- --token TOKEN [--name NAME] [--no-service] [--no-packages] [--dry-run]\n' "$1" >&2
   exit 2
 }
 
@@ -373,7 +378,7 @@ kernel_line() {
 
 # install_line TOOL…: the one line that brings them on this distribution.
 install_line() {
-  packages=''
+  names=''
   for wanted in "$@"; do
     case $wanted in
       modprobe) package=kmod ;;
@@ -382,18 +387,18 @@ install_line() {
       sha256sum) package=coreutils ;;
       *) package=$wanted ;;
     esac
-    packages="$packages $package"
+    names="$names $package"
   done
   if command -v apt-get >/dev/null 2>&1; then
-    printf 'apt-get install -y%s' "$packages"
+    printf 'apt-get install -y%s' "$names"
   elif command -v dnf >/dev/null 2>&1; then
-    printf 'dnf install -y%s' "$packages"
+    printf 'dnf install -y%s' "$names"
   elif command -v yum >/dev/null 2>&1; then
-    printf 'yum install -y%s' "$packages"
+    printf 'yum install -y%s' "$names"
   elif command -v zypper >/dev/null 2>&1; then
-    printf 'zypper install -y%s' "$packages"
+    printf 'zypper install -y%s' "$names"
   else
-    printf 'install:%s' "$packages"
+    printf 'install:%s' "$names"
   fi
 }
 
@@ -412,6 +417,53 @@ check_tools() {
   else
     ok tools "$tools"
   fi
+}
+
+# Only a group in mode vrrp needs it, so that a director without it is no failure. The agent runs one of its own, by its own configuration.
+check_keepalived() {
+  bring_keepalived=no
+  [ "$role" = director ] || return 0
+  if command -v keepalived >/dev/null 2>&1; then
+    ok keepalived 'is here, for pairs of directors'
+    if [ -s /etc/keepalived/keepalived.conf ] && systemctl is-active keepalived.service </dev/null >/dev/null 2>&1; then
+      note keepalived 'one of your own is running (keepalived.service): it stays as it is'
+    fi
+  elif [ "$packages" = yes ] && command -v apt-get >/dev/null 2>&1; then
+    bring_keepalived=yes
+    ok keepalived 'comes by apt-get, for pairs of directors'
+  else
+    note keepalived "is missing: this director cannot be one of a pair; $(keepalived_line)"
+  fi
+}
+
+keepalived_line() {
+  if command -v apt-get >/dev/null 2>&1; then
+    printf 'apt-get install -y --no-install-recommends keepalived'
+  else
+    install_line keepalived
+  fi
+}
+
+# The package would start a service of its own: masked meanwhile and not enabled after, since the agent runs keepalived itself.
+install_keepalived() {
+  brought=no
+  [ "$bring_keepalived" = yes ] || return 0
+  systemctl mask --runtime keepalived.service </dev/null >/dev/null 2>&1 || true
+  if apt_install || { apt-get update </dev/null >/dev/null 2>&1 && apt_install; }; then
+    brought=yes
+    systemctl disable keepalived.service </dev/null >/dev/null 2>&1 || true
+  fi
+  systemctl unmask --runtime keepalived.service </dev/null >/dev/null 2>&1 || true
+  if [ "$brought" = yes ]; then
+    ok keepalived "installed; its own service is off ($(command -v keepalived))"
+  else
+    # Everything but a pair works without it.
+    note keepalived "could not be installed ($(tail -n 1 "$work/error")): for a pair run: $(keepalived_line)"
+  fi
+}
+
+apt_install() {
+  DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends keepalived </dev/null >/dev/null 2>"$work/error"
 }
 
 # Without a client certificate the agent port hangs up after its own handshake: reached, and its certificate was checked.
@@ -493,6 +545,7 @@ announce() {
   else
     step 'will install' "$PREFIX, $COMMAND (no service)"
   fi
+  [ "$bring_keepalived" = no ] || step '' 'keepalived, by apt-get (--no-packages: not)'
   step '' 'enrolling by itself changes no network setting'
 }
 
@@ -543,6 +596,8 @@ install_program() {
   chmod 644 "$PREFIX/ca.pem"
   [ -d "${COMMAND%/*}" ] || mkdir -p "${COMMAND%/*}"
   ln -sfn "$PREFIX/bin/trigon-agent" "$COMMAND"
+  # Uninstalling tells of it: by then it may be somebody else's tool, too.
+  [ "$brought" = no ] || printf 'keepalived\n' >"$STATE/installed-packages"
   ok installed "$PREFIX, $COMMAND"
 }
 

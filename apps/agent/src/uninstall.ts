@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { existsSync, lstatSync, readlinkSync, rmSync } from "node:fs";
+import { existsSync, lstatSync, readFileSync, readlinkSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { promisify } from "node:util";
@@ -21,6 +21,8 @@ export interface Uninstalled {
   restored: { text: string; value: Found["value"]; isRestored: boolean }[];
   left: { text: string; message: string }[];
   files: string[];
+  /** Packages of the distribution that the installer brought; they stay, since others may use them by now. */
+  packages: string[];
 }
 
 /** Stops the agent, takes out of the kernel what Trigon made, puts settings back that still are what Trigon set, and removes the files. */
@@ -41,7 +43,7 @@ export async function uninstall(paths: AgentPaths, options: { keepFiles: boolean
 /** A pass towards an empty plan: everything the journal claims goes, in the reverse of the order it was built in. */
 async function withdraw(paths: AgentPaths, kernel: Kernel): Promise<Uninstalled> {
   const { journal, entries } = JournalFile.open(paths.journal);
-  const result: Uninstalled = { removed: [], restored: [], left: [], files: [] };
+  const result: Uninstalled = { removed: [], restored: [], left: [], files: [], packages: broughtPackages(paths) };
   try {
     const { bootId } = await kernel.facts();
     const noting = withRestore(kernel, async (resource, found) => {
@@ -94,6 +96,11 @@ async function stopAgent(paths: AgentPaths): Promise<void> {
       process.kill(holder.pid, "SIGKILL");
       await sleep(200);
     }
+}
+
+function broughtPackages({ state }: AgentPaths): string[] {
+  const path = join(state, "installed-packages");
+  return existsSync(path) ? readFileSync(path, "utf8").split("\n").filter(Boolean) : [];
 }
 
 async function removeFiles(paths: AgentPaths): Promise<string[]> {

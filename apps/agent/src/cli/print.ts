@@ -64,7 +64,7 @@ export function doctorText({ findings }: DoctorReport): string {
   return [...lines, bad === 0 ? "Nothing here loses traffic." : `${bad} of these lose traffic.`].join("\n");
 }
 
-export function uninstalledText({ removed, restored, left, files }: Uninstalled): string {
+export function uninstalledText({ removed, restored, left, files, packages }: Uninstalled): string {
   return [
     ...removed.map((text) => `  ✓ removed   ${text}`),
     ...restored.map(({ text, value, isRestored }) =>
@@ -72,6 +72,7 @@ export function uninstalledText({ removed, restored, left, files }: Uninstalled)
     ),
     ...left.map(({ text, message }) => `  ✗ left      ${text}: ${message}`),
     ...files.map((path) => `  ✓ removed   ${path}`),
+    ...packages.map((name) => `  · kept      the package ${name}; if nothing else uses it: apt-get purge ${name}`),
     left.length > 0 ? "Not all could be removed; the journal is kept, so run this again." : "Trigon is gone from this machine.",
   ].join("\n");
 }

@@ -1,6 +1,6 @@
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -95,7 +95,18 @@ const sha256OfCa = () =>
 const tokenFor = (caSha256: string) =>
   `trg1.${Buffer.from(JSON.stringify({ url: "https://localhost", id: "tok_1", secret: "s", caSha256 })).toString("base64url")}`;
 
-async function dryRun(options: { consolePort?: number; agentPort?: number; token?: string; downloader?: "wget" } = {}) {
+interface How {
+  consolePort?: number;
+  agentPort?: number;
+  token?: string;
+  downloader?: "wget";
+  args?: string[];
+  edit?: (script: string) => string;
+}
+
+const dryRun = (options: How = {}) => runScript({ ...options, args: ["--dry-run", ...(options.args ?? [])] });
+
+async function runScript(options: How) {
   let script = fillInstallScript(template, {
     VERSION: "1.2.3",
     CONSOLE_URL: `https://localhost:${options.consolePort ?? portOf(console_)}`,
@@ -107,7 +118,9 @@ async function dryRun(options: { consolePort?: number; agentPort?: number; token
     UNIT: "[Service]",
   });
   if (options.downloader === "wget") script = script.replace("command -v curl ", "command -v no-curl ");
-  const child = spawn("sh", ["-s", "--", "--dry-run", "--no-service", "--token", options.token ?? tokenFor(sha256OfCa())], {
+  if (options.edit) script = options.edit(script);
+  const args = ["-s", "--", ...(options.args ?? []), "--no-service", "--token", options.token ?? tokenFor(sha256OfCa())];
+  const child = spawn("sh", args, {
     env: { ...process.env, TRIGON_STATE: join(folder, "state") },
   });
   let said = "";
@@ -180,4 +193,66 @@ test("a director without ip_vs is told so, with what brings it", async (context)
   expect(said).toMatch(/✗ kernel modules {3}ip_vs: not in Linux .* \[12\]\n {4}fix:/);
   expect(status).toBe(12);
   expect(told.at(-1)?.message).toContain("ip_vs");
+});
+
+/** A machine of Debian's kind, without keepalived: its package manager and its service manager write down what they are asked. */
+function plainDebian({ apt = "", hasKeepalived = false }: { apt?: string; hasKeepalived?: boolean } = {}) {
+  const machine = mkdtempSync(join(folder, "machine-"));
+  const log = join(machine, "log");
+  const program = (name: string, text: string) =>
+    writeFileSync(join(machine, name), `#!/bin/sh\necho "${name} $*" >>${log}\n${text}\n`, { mode: 0o755 });
+  const keepalived = join(machine, "trigon-test-keepalived");
+  for (const name of ["modprobe", "iptables", "arping", "systemctl"]) program(name, "exit 0");
+  program("apt-get", apt || `[ "$1" != install ] || { echo '#!/bin/sh' >${keepalived}; chmod +x ${keepalived}; }`);
+  if (hasKeepalived) program("trigon-test-keepalived", "exit 0");
+  const edit = (script: string) =>
+    script
+      .replace("PATH=/usr/local/sbin:", `PATH=${machine}:/usr/local/sbin:`)
+      .replaceAll("command -v keepalived", "command -v trigon-test-keepalived")
+      .replace("PREFIX=/opt/trigon", `PREFIX=${machine}/opt/trigon`);
+  return { edit, asked: () => (existsSync(log) ? readFileSync(log, "utf8").split("\n") : []) };
+}
+const asDirector = () => {
+  progress = { status: 200, body: { role: "director", name: "dir1" } };
+};
+
+test("a director's keepalived comes by apt-get after every check, and its own service never starts", async () => {
+  asDirector();
+  const { edit, asked } = plainDebian();
+  const { status, said } = await runScript({ edit });
+  expect(said).toMatch(/✓ keepalived +comes by apt-get/);
+  expect(said).toMatch(/✓ keepalived +installed; its own service is off/);
+  // Of this console there is no program to be had: it goes as far as the download.
+  expect(status).toBe(31);
+  expect(asked().filter((line) => /^(apt-get|systemctl)/.test(line))).toEqual([
+    "systemctl mask --runtime keepalived.service",
+    "apt-get install -y --no-install-recommends keepalived",
+    "systemctl disable keepalived.service",
+    "systemctl unmask --runtime keepalived.service",
+  ]);
+});
+
+test("with --no-packages, or when apt-get fails, the line that brings keepalived is said, and the director joins without", async () => {
+  asDirector();
+  const refused = plainDebian();
+  const { status, said } = await dryRun({ edit: refused.edit, args: ["--no-packages"] });
+  expect(said).toMatch(/! keepalived +is missing: .* apt-get install -y --no-install-recommends keepalived/);
+  expect(status).toBe(0);
+  expect(refused.asked().join()).not.toContain("apt-get");
+
+  const offline = plainDebian({ apt: "echo 'E: no such mirror' >&2; exit 100" });
+  const failed = await runScript({ edit: offline.edit });
+  expect(failed.said).toMatch(/! keepalived +could not be installed \(E: no such mirror\): .*apt-get install -y --no-install/);
+  expect(failed.status).toBe(31);
+  expect(offline.asked()).toContain("apt-get update");
+  expect(offline.asked().join()).not.toContain("disable");
+});
+
+test("a keepalived that is here is left as it is, and a real server needs none", async () => {
+  asDirector();
+  const equipped = plainDebian({ hasKeepalived: true });
+  expect((await dryRun({ edit: equipped.edit })).said).toMatch(/✓ keepalived +is here/);
+  expect(equipped.asked().join()).not.toMatch(/apt-get|mask|disable/);
+  progress = { status: 200, body: { role: "realServer", name: null } };
+  expect((await dryRun({ edit: plainDebian().edit })).said).not.toContain("keepalived");
 });
