@@ -1,7 +1,8 @@
 #!/bin/sh
 # Trigon agent installer. Everything runs from main() on the last line, so that a download cut short does nothing.
 #
-#   --token TOKEN   the one-time enrollment token (needed)
+#   --token TOKEN   the one-time enrollment token (needed to enroll)
+#   --upgrade       bring the program of this enrolled node to the console's version; "trigon-agent upgrade" does it
 #   --name NAME     this node's name; default: the token's, else the host name
 #   --no-service    install and enroll, but start nothing
 #   --no-packages   install no package of the distribution: a director of a pair needs keepalived
@@ -70,14 +71,15 @@ main() {
 
   install_keepalived
   download_program
-  enroll
+  [ "$upgrade" = yes ] || enroll
   install_program
   start_service
-  printf '  remove any time: sudo trigon-agent uninstall\n'
+  printf '  upgrade any time: sudo trigon-agent upgrade · remove: sudo trigon-agent uninstall\n'
 }
 
 read_arguments() {
   token=''
+  upgrade=no
   name=''
   service=yes
   packages=yes
@@ -88,6 +90,7 @@ read_arguments() {
       --token=*) token=${1#*=} ;;
       --name) [ $# -ge 2 ] || usage '--name needs a value'; name=$2; shift ;;
       --name=*) name=${1#*=} ;;
+      --upgrade) upgrade=yes ;;
       --no-service) service=no ;;
       --no-packages) packages=no ;;
       --dry-run) dry_run=yes ;;
@@ -95,6 +98,12 @@ read_arguments() {
     esac
     shift
   done
+  if [ "$upgrade" = yes ]; then
+    [ -z "$token$name" ] || usage 'a node that is upgraded keeps its identity: neither --token nor --name'
+    # Who starts the agent without systemd restarts it, too.
+    [ -e "$UNIT" ] || service=no
+    return 0
+  fi
   [ -n "$token" ] || usage 'a token is needed'
   case $token in
     trg1.*) ;;
@@ -109,7 +118,7 @@ read_arguments() {
 }
 
 usage() {
-  printf 'install.sh: %s\nusage: sh -s -- --token TOKEN [--name NAME] [--no-service] [--no-packages] [--dry-run]\n' "$1" >&2
+  printf 'install.sh: %s\nusage: sh -s -- --token TOKEN|--upgrade [--name NAME] [--no-service] [--no-packages] [--dry-run]\n' "$1" >&2
   exit 2
 }
 
@@ -218,6 +227,17 @@ check_authority() {
     fail 13 tools 'base64 is missing' "$(install_line coreutils)"
     return 0
   }
+  actual=$(certificate_digest "$work/ca.pem")
+  if [ "$upgrade" = yes ]; then
+    if ! is_enrolled; then
+      console=unknown
+      fail 17 identity 'this machine is no node' 'enroll it with a line from the console'
+    elif [ "$(certificate_digest "$STATE/identity/ca.pem")" != "$actual" ]; then
+      console=unknown
+      fail 15 identity 'this node belongs to another appliance than this script' 'run: trigon-agent upgrade'
+    fi
+    return 0
+  fi
   encoded=${token#trg1.}
   while :; do
     case $encoded in
@@ -232,8 +252,6 @@ $encoded
 END
   json_field caSha256 "$work/token.json"
   expected=$value
-  actual=$(sed -n '/-----END/q; /-----/!p' "$work/ca.pem" | base64 -d 2>/dev/null | sha256sum)
-  actual=${actual%% *}
   if [ -z "$expected" ]; then
     console=unknown
     fail 17 token 'it cannot be read' 'copy the whole line again from the console'
@@ -243,10 +261,20 @@ END
   fi
 }
 
+# certificate_digest FILE: SHA-256 of the first certificate, in hex.
+certificate_digest() {
+  digest=$(sed -n '/-----END/q; /-----/!p' "$1" | base64 -d 2>/dev/null | sha256sum)
+  printf '%s' "${digest%% *}"
+}
+
 # Its answer says what the token is for: check_token reads it.
 check_console() {
   [ -n "$downloader" ] && [ "$console" = down ] || return 0
-  say_progress preflight ''
+  if [ "$upgrade" = yes ]; then
+    request "$work/answer" "$CONSOLE_URL/enroll/install.sh"
+  else
+    say_progress preflight ''
+  fi
   if [ "$tls_error" = yes ]; then
     fail 15 console "$console_host shows a certificate of another authority" \
       'somebody may be in between, or this line is of another appliance: copy a new one from the console'
@@ -285,7 +313,7 @@ json_text() {
 
 # tell_console STAGE MESSAGE: what the waiting row in the console shows.
 tell_console() {
-  [ "$console" = up ] || return 0
+  [ "$console" = up ] && [ "$upgrade" = no ] || return 0
   say_progress "$1" "$2"
 }
 
@@ -300,6 +328,13 @@ is_enrolled() { [ -s "$STATE/identity/enrollment.json" ]; }
 
 check_token() {
   [ "$console" = up ] || return 0
+  if [ "$upgrade" = yes ]; then
+    json_field role "$STATE/identity/enrollment.json"
+    role=$value
+    json_field name "$STATE/identity/enrollment.json"
+    ok identity "$value, a $(role_words)"
+    return 0
+  fi
   json_field role "$work/answer"
   role=$value
   json_field code "$work/answer"
@@ -546,7 +581,11 @@ announce() {
     step 'will install' "$PREFIX, $COMMAND (no service)"
   fi
   [ "$bring_keepalived" = no ] || step '' 'keepalived, by apt-get (--no-packages: not)'
-  step '' 'enrolling by itself changes no network setting'
+  if [ "$upgrade" = yes ]; then
+    step '' 'the agent starts anew; what it set up stays, and traffic goes on'
+  else
+    step '' 'enrolling by itself changes no network setting'
+  fi
 }
 
 # download NAME SHA256: into the staging folder, checked.
@@ -603,7 +642,11 @@ install_program() {
 
 start_service() {
   if [ "$service" = no ]; then
-    step 'not started' 'start it with: sudo trigon-agent run'
+    if [ "$upgrade" = yes ]; then
+      step 'not restarted' 'restart "trigon-agent run" where you start it'
+    else
+      step 'not started' 'start it with: sudo trigon-agent run'
+    fi
     return 0
   fi
   [ -d "${UNIT%/*}" ] || mkdir -p "${UNIT%/*}"

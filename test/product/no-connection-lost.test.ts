@@ -50,6 +50,9 @@ async function activeOf(rip: string): Promise<number> {
   const line = (await host("dir1").sh("ipvsadm -Ln")).split("\n").find((text) => text.includes(`${rip}:80 `));
   return Number(line?.trim().split(/\s+/).at(-2));
 }
+const agentOf = async (name: string) => Number(await host(name).readFile(`${unit}.pid`));
+/** Which file the program is: another one with each installation. */
+const programOf = (name: string) => host(name).sh("stat -c %i:%Z /opt/trigon/lib/agent.cjs");
 /** Saves a spec as a user would, each real server keeping its id. */
 async function save(patch: Partial<VirtualServiceInput>): Promise<void> {
   const known = new Map(service.realServers.map(({ rip, id }) => [rip, id]));
@@ -133,13 +136,23 @@ test("no change of ours loses a connection", { timeout: 600_000 }, async () => {
       expect(await host("dir1").sh("sysctl -n net.ipv4.vs.conntrack")).toBe("1");
     });
     await step("the agent is killed and starts again", async () => {
-      const pid = Number(await host("dir1").readFile(`${unit}.pid`));
+      const pid = await agentOf("dir1");
       await host("dir1").sh(`kill -9 ${pid}`);
-      await until("another agent", async () => Number(await host("dir1").readFile(`${unit}.pid`)) !== pid, {
-        deadlineMs: 60_000,
-      });
+      await until("another agent", async () => (await agentOf("dir1")) !== pid, { deadlineMs: 60_000 });
       await save({ realServers: servers(null, [2, 1]) });
       await becomes("wrr, 10.2.0.21 2, 10.2.0.22 1");
+    });
+    for (const name of ["dir1", "rs1"])
+      await step(`the agent of ${name} is upgraded`, async () => {
+        const [pid, program] = [await agentOf(name), await programOf(name)];
+        await host(name).sh("trigon-agent upgrade", { timeoutMs: 120_000 });
+        expect(await agentOf(name)).not.toBe(pid);
+        expect(await programOf(name)).not.toBe(program);
+        expect(await host(name).sh("find /opt -maxdepth 1 -name '*trigon*'")).toBe("/opt/trigon");
+      });
+    await step("and a change reaches the upgraded", async () => {
+      await save({ realServers: servers({}) });
+      await becomes("wrr, 10.2.0.21 1, 10.2.0.22 1, 10.2.0.23 1");
     });
   } finally {
     summaries = await Promise.all(loads.map((load) => load.stop()));

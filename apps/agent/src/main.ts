@@ -89,6 +89,15 @@ program
   });
 
 program
+  .command("upgrade")
+  .description("bring this node's program to the console's version; the agent starts anew, traffic goes on")
+  .option("--dry-run", "run every check, change nothing")
+  .action(async ({ dryRun }: { dryRun?: boolean }) => {
+    const { upgrade } = await import("./upgrade.ts");
+    process.exit(await upgrade(paths, { dryRun: dryRun ?? false }));
+  });
+
+program
   .command("enroll")
   .description("turn a one-time token into this node's identity; a valid identity of the same appliance is kept")
   .requiredOption("--url <url>", "the console's address")

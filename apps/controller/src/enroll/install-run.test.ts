@@ -1,12 +1,12 @@
 import { execFileSync, spawn } from "node:child_process";
 import { createHash, X509Certificate } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:https";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { fillInstallScript } from "./install-script.ts";
 
 // The script itself, run by sh against a console of the test's own, with certificates from openssl.
@@ -100,6 +100,8 @@ interface How {
   agentPort?: number;
   token?: string;
   downloader?: "wget";
+  /** Of a node that is upgraded: none is given. */
+  isUpgrade?: boolean;
   args?: string[];
   edit?: (script: string) => string;
 }
@@ -119,7 +121,8 @@ async function runScript(options: How) {
   });
   if (options.downloader === "wget") script = script.replace("command -v curl ", "command -v no-curl ");
   if (options.edit) script = options.edit(script);
-  const args = ["-s", "--", ...(options.args ?? []), "--no-service", "--token", options.token ?? tokenFor(sha256OfCa())];
+  const what = options.isUpgrade ? ["--upgrade"] : ["--token", options.token ?? tokenFor(sha256OfCa())];
+  const args = ["-s", "--", ...(options.args ?? []), "--no-service", ...what];
   const child = spawn("sh", args, {
     env: { ...process.env, TRIGON_STATE: join(folder, "state") },
   });
@@ -183,6 +186,39 @@ test("a token of another appliance is noticed before it is sent anywhere", async
   expect(said).toContain("another appliance");
   expect(status).toBe(15);
   expect(told).toEqual([]);
+});
+
+describe("an upgrade", () => {
+  const identity = () => join(folder, "state/identity");
+  function enrolled(authorityName: string) {
+    mkdirSync(identity(), { recursive: true });
+    writeFileSync(join(identity(), "enrollment.json"), JSON.stringify({ nodeId: "n_1", name: "web 1", role: "realServer" }));
+    writeFileSync(join(identity(), "ca.pem"), file(`${authorityName}.crt`));
+  }
+  afterEach(() => rmSync(join(folder, "state"), { recursive: true, force: true }));
+
+  test.each(["curl", "wget"] as const)("with %s needs no token, and tells the console nothing", async (downloader) => {
+    enrolled("ours");
+    const how = downloader === "wget" ? { downloader } : {};
+    const { status, said } = await dryRun({ isUpgrade: true, ...how });
+    expect(said).toContain("✓ console");
+    expect(said).toMatch(/✓ identity +web 1, a real server/);
+    expect(said).toContain("dry run: nothing was changed");
+    expect(status).toBe(0);
+    expect(told).toEqual([]);
+  });
+
+  test("of what is no node, or another appliance's, is refused", async () => {
+    const stranger = await dryRun({ isUpgrade: true });
+    expect(stranger.said).toContain("this machine is no node [17]");
+    expect(stranger.status).toBe(17);
+    enrolled("theirs");
+    const foreign = await dryRun({ isUpgrade: true });
+    expect(foreign.said).toContain("belongs to another appliance than this script [15]");
+    expect(foreign.status).toBe(15);
+    const named = await dryRun({ isUpgrade: true, args: ["--name", "other"] });
+    expect(named.status).toBe(2);
+  });
 });
 
 test("a director without ip_vs is told so, with what brings it", async (context) => {
