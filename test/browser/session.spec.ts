@@ -1,4 +1,4 @@
-import { admin } from "./appliance.ts";
+import { admin, place } from "./appliance.ts";
 import { expect, signIn, test } from "./console.ts";
 
 test.describe("without a session", () => {
@@ -23,6 +23,18 @@ test.describe("without a session", () => {
     ]);
     await page.goto("/nodes");
     await expect(page).toHaveURL(/\/sign-in\?next=%2Fnodes/);
+  });
+
+  test("before its scripts run the form cannot be sent, and never puts a password into an address", async ({ browser }) => {
+    const context = await browser.newContext({ baseURL: place().consoleUrl, ignoreHTTPSErrors: true, javaScriptEnabled: false });
+    const page = await context.newPage();
+    await page.goto("/sign-in");
+    await expect(page.locator('button[type="submit"]')).toBeDisabled();
+    await page.locator('input[name="password"]').fill("secret");
+    await page.locator("form").evaluate((form: HTMLFormElement) => form.submit());
+    await page.waitForLoadState();
+    expect(page.url()).not.toContain("secret");
+    await context.close();
   });
 
   test("the browser's language is taken, and a chosen one is kept", async ({ browser, baseURL, complaints: _ }) => {

@@ -1,4 +1,4 @@
-import { fetchAnswers } from "@trigon/lab";
+import { capture, fetchAnswers, until } from "@trigon/lab";
 import { beforeAll, describe, expect, test } from "vitest";
 import { applyPlan, fragmentsOf, installAgent } from "./agent.ts";
 import { rules } from "./guards/guards.ts";
@@ -47,6 +47,34 @@ describe("what a VIP answers", { timeout: 120_000 }, () => {
       expect(await answered("client")).toBe(0);
     } finally {
       for (const host of hosts) await host.sh(rules(`-D INPUT ${drop}`));
+    }
+  });
+
+  test("also the last packets of a connection, behind a firewall that drops what is INVALID first", async () => {
+    // A director sees one direction of DR only, so that its tracking takes a FIN for one of no connection.
+    const dropsFirst = "INPUT -m conntrack --ctstate INVALID -j DROP";
+    const [director, realServer] = [lab.host("dir1"), lab.host("rs1")];
+    const fragments = service(true, []);
+    const dropped = async () => {
+      const listed = await director.sh("iptables-nft -vnxL INPUT; iptables-legacy -vnxL INPUT", { allowFailure: true });
+      return Number(/^\s*(\d+) .*DROP .*INVALID/m.exec(listed)?.[1] ?? Number.NaN);
+    };
+    await applyPlan(realServer, [fragments.realServer("rs1")]);
+    await director.sh(rules(`-A ${dropsFirst}`));
+    try {
+      await applyPlan(director, [fragments.service, fragments.vip]);
+      expect(await answered("client")).toBe(1);
+      await until("the FIN to be dropped", async () => (await dropped()) > 0);
+
+      await applyPlan(director, [{ ...fragments.service, managesFirewall: true }, fragments.vip]);
+      const ends = await capture(realServer, `tcp and dst host ${vip} and tcp[tcpflags] & tcp-fin != 0`, "eth0");
+      const before = await dropped();
+      expect(await answered("client")).toBe(1);
+      await ends.waitFor(/ > /);
+      await ends.stop();
+      expect(await dropped()).toBe(before);
+    } finally {
+      await director.sh(rules(`-D ${dropsFirst}`));
     }
   });
 

@@ -48,7 +48,13 @@ test("what a director's checks say shows at the service, in the list and in the 
   });
   const row = async () => (await caller.virtualService.rows({})).data[0];
   expect(await row()).toMatchObject({ healthMode: "normal", realServers: { total: 2, out: 1 } });
-  expect((await caller.overview.get()).problems.filter(({ kind }) => kind.startsWith("health."))).toEqual([]);
+  expect((await caller.overview.get()).problems.filter(({ kind }) => kind.startsWith("health."))).toEqual([
+    {
+      ...{ kind: "health.down", objectId: id, objectName: "web" },
+      message: `1 of 2 real servers down: ${made[0]!.rip} (The connection was refused).`,
+      values: { count: 1, total: 2, names: made[0]!.rip },
+    },
+  ]);
 
   // A difference leaves what it does not name as it was.
   await director.report({ full: false, fragments: [] });

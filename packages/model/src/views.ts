@@ -340,7 +340,16 @@ export type StatisticsStorageView = z.infer<typeof StatisticsStorageView>;
 export const OverviewView = z.object({
   services: z.object({ total: z.int(), inSync: z.int(), attention: z.int() }),
   nodes: z.object({ total: z.int(), connected: z.int() }),
-  problems: z.array(z.object({ kind: z.string(), objectId: z.string(), objectName: z.string(), message: z.string() })),
+  problems: z.array(
+    z.object({
+      kind: z.string(),
+      objectId: z.string(),
+      objectName: z.string(),
+      message: z.string(),
+      /** What the message names, for who says it in another language. */
+      values: z.record(z.string(), z.union([z.string(), z.number()])).optional(),
+    }),
+  ),
   fleet: z.object({ id: z.string(), epoch: z.int(), sequence: z.int(), observeOnly: z.boolean() }),
 });
 export type OverviewView = z.infer<typeof OverviewView>;

@@ -1,10 +1,28 @@
-import type { OverviewView } from "@trigon/model";
+import type { OverviewView, ServiceHealthView } from "@trigon/model";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
 import { healthView, nodeView, syncOf } from "../views.ts";
 
 const calm = new Set(["inSync", "disabled", "applying"]);
 const problemsMost = 100;
+
+const namedMost = 3;
+
+/** The real servers that do not pass their checks, in words; null when all do. */
+function downServers(
+  realServers: readonly { id: string; rip: string }[],
+  health: ServiceHealthView,
+): Pick<OverviewView["problems"][number], "message" | "values"> | null {
+  const rips = new Map(realServers.map(({ id, rip }) => [id, rip]));
+  const down = health.realServers.filter(({ realServerId, verdict }) => verdict === "down" && rips.has(realServerId));
+  if (down.length === 0) return null;
+  const named = down.slice(0, namedMost).map(({ realServerId }) => rips.get(realServerId)!);
+  const more = down.length > named.length ? ", …" : "";
+  const [first] = down;
+  const why = first?.message && down.every(({ reason }) => reason === first.reason) ? ` (${first.message})` : "";
+  const values = { count: down.length, total: realServers.length, names: `${named.join(", ")}${more}` };
+  return { message: `${values.count} of ${values.total} real servers down: ${values.names}${why}.`, values };
+}
 
 /** Is anything wrong? */
 export function overview({ store, live, sources }: ServiceContext): Services["overview"] {
@@ -30,8 +48,13 @@ export function overview({ store, live, sources }: ServiceContext): Services["ov
       }
       for (const { service } of services) {
         const health = healthView(sources, service);
-        if (!health || health.mode === "normal") continue;
+        if (!health) continue;
         const name = { objectId: service.id, objectName: service.spec.name };
+        if (health.mode === "normal") {
+          const down = downServers(service.spec.realServers, health);
+          if (down) problems.push({ kind: "health.down", ...name, ...down });
+          continue;
+        }
         const message =
           health.mode === "failOpen"
             ? `Too few real servers of ${service.spec.name} pass their checks: all of them serve (fail-open).`

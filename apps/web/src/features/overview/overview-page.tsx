@@ -99,7 +99,7 @@ function Health({ overview: { problems, services, nodes } }: { overview: Overvie
             <span className="min-w-40 font-medium">
               <ProblemLink id={problem.objectId} name={problem.objectName} />
             </span>
-            <span className="min-w-0 flex-1 text-soft">{say("reason", problem.kind, problem.message)}</span>
+            <span className="min-w-0 flex-1 text-soft">{say("reason", problem.kind, problem.message, problem.values)}</span>
           </li>
         ))}
       </ul>

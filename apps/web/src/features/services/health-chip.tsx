@@ -58,7 +58,7 @@ export function HealthChip({ view, realServerId }: { view: VirtualServiceView; r
         {own.verdict === "up" && own.latencyMs !== null ? `${t("latency", { ms: own.latencyMs })} ` : null}
         {own.verdict === "down" ? (
           <>
-            (<When at={own.since} />)
+            (<When at={own.since} />) {own.reason ? say("reason", `healthFix.${own.reason}`, "") : null}
           </>
         ) : null}
       </span>

@@ -4,6 +4,7 @@ import { useSearchParams } from "next/navigation";
 import { type FormEvent, useRef, useState } from "react";
 import { useTranslations } from "use-intl";
 import { LanguageMenu, ThemeMenu } from "../../components/preferences.tsx";
+import { useHydrated } from "../../lib/hydrated.ts";
 import { type SignInOutcome, safeNext, signIn } from "../../lib/session.ts";
 
 /** The way in. A full load follows, so that nothing of an earlier session stays in memory. */
@@ -12,6 +13,7 @@ export function SignInForm() {
   const next = safeNext(useSearchParams().get("next"));
   const [isBusy, setBusy] = useState(false);
   const [outcome, setOutcome] = useState<SignInOutcome | null>(null);
+  const isHydrated = useHydrated();
   const passwordInput = useRef<HTMLInputElement>(null);
 
   async function submit(event: FormEvent<HTMLFormElement>) {
@@ -40,7 +42,8 @@ export function SignInForm() {
         </div>
       </div>
       <Card className="w-full max-w-sm p-6">
-        <form className="space-y-4" onSubmit={(event) => void submit(event)}>
+        {/* Never by GET: whatever sends it, no password shall stand in an address. */}
+        <form className="space-y-4" method="post" onSubmit={(event) => void submit(event)}>
           {outcome !== null && outcome !== "ok" ? <Callout tone="bad">{t(`outcome.${outcome}`)}</Callout> : null}
           <Field label={t("username")}>
             <Input name="username" autoComplete="username" autoCapitalize="none" spellCheck={false} required autoFocus />
@@ -48,7 +51,7 @@ export function SignInForm() {
           <Field label={t("password")}>
             <Input ref={passwordInput} name="password" type="password" autoComplete="current-password" required />
           </Field>
-          <Button type="submit" variant="primary" className="w-full" loading={isBusy}>
+          <Button type="submit" variant="primary" className="w-full" loading={isBusy} disabled={!isHydrated}>
             {t("signIn")}
           </Button>
         </form>
