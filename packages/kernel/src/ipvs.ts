@@ -23,6 +23,7 @@ import {
   type IpvsStats,
   type ObservedDestination,
   plainTunnel,
+  type Reading,
   serviceFlag,
 } from "@trigon/netlink";
 import type { ActionResult, IpvsCounters, KernelCounters } from "@trigon/reconciler";
@@ -47,8 +48,9 @@ const MANY_KEYS = 2_000;
 export class IpvsAdapter implements Adapter<IpvsKind> {
   readonly kinds = ["ipvsService", "ipvsDestination"] as const;
   readonly #open: () => Promise<IpvsClient | undefined>;
-  /** How many services the last dump brought. */
-  #lastDumped = 0;
+  /** What the last dump of services brought, and the last one of each service's destinations: what still stands so is not made anew. */
+  #services: { reading: Reading<IpvsService>; resources: ReadonlyMap<string, IpvsServiceResource> } | undefined;
+  #destinations = new Map<string, { reading: Reading<IpvsDestination>; resources: readonly IpvsDestinationResource[] }>();
 
   /** `open` answers undefined while the kernel has no IPVS loaded: the table is then empty. */
   constructor(open: () => Promise<IpvsClient | undefined>) {
@@ -58,7 +60,7 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
   async observe(keys: readonly string[]): Promise<IpvsResource[]> {
     const client = await this.#open();
     if (!client) return [];
-    const dumped = keys.length > MANY_KEYS ? await this.#services(client) : undefined;
+    const dumped = keys.length > MANY_KEYS ? await this.#readServices(client) : undefined;
     if (dumped?.size === 0) return [];
     const asked = new Map<string, { service: boolean; destinations: boolean }>();
     for (const key of keys) {
@@ -74,19 +76,21 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     }
     const found: IpvsResource[] = [];
     let wanted: Set<string> | undefined; // made when there is something to look up in it
-    const oneByOne = Math.max(ASKED_ONE_BY_ONE, this.#lastDumped / DUMPED_MEANWHILE);
-    const present = dumped ?? (asked.size > oneByOne ? await this.#services(client) : undefined);
+    const oneByOne = Math.max(ASKED_ONE_BY_ONE, (this.#services?.resources.size ?? 0) / DUMPED_MEANWHILE);
+    const present = dumped ?? (asked.size > oneByOne ? await this.#readServices(client) : undefined);
     for (const [key, { service, destinations }] of asked) {
       const id = serviceIdOfKey(key);
       if (!id || (present && !present.has(key))) continue;
       if (service) {
         const resource = present ? present.get(key) : await this.#service(client, id);
-        if (!resource) continue; // then it has no destinations either
+        if (!resource) {
+          this.#destinations.delete(key);
+          continue; // then it has no destinations either
+        }
         found.push(resource);
       }
       if (!destinations) continue;
-      for (const destination of await client.listBareDestinations(id)) {
-        const resource = destinationResource(key, destination);
+      for (const resource of await this.#readDestinations(client, key, id)) {
         wanted ??= new Set(keys);
         if (wanted.has(resource.key)) found.push(resource);
       }
@@ -98,11 +102,12 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     const client = await this.#open();
     if (!client) return [];
     const found: IpvsResource[] = [];
-    for (const [key, service] of await this.#services(client)) {
+    const services = await this.#readServices(client);
+    for (const key of this.#destinations.keys()) if (!services.has(key)) this.#destinations.delete(key);
+    for (const [key, service] of services) {
       found.push(service);
       if (probeServiceKeys.has(key)) continue; // their destinations come and go with each probe
-      for (const destination of await client.listBareDestinations(serviceIdOf(service)))
-        found.push(destinationResource(key, destination));
+      for (const destination of await this.#readDestinations(client, key, serviceIdOf(service))) found.push(destination);
     }
     return found;
   }
@@ -154,11 +159,25 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
     return { services, destinations };
   }
 
-  async #services(client: IpvsClient): Promise<Map<string, IpvsServiceResource>> {
-    const services = await client.listBareServices();
-    this.#lastDumped = services.length;
-    const resources = services.flatMap((service) => serviceResource(service) ?? []);
-    return new Map(resources.map((resource) => [resource.key, resource]));
+  async #readServices(client: IpvsClient): Promise<ReadonlyMap<string, IpvsServiceResource>> {
+    const reading = await client.readServices(this.#services?.reading);
+    if (reading === this.#services?.reading) return this.#services.resources;
+    const resources = new Map<string, IpvsServiceResource>();
+    for (const service of reading.items) {
+      const resource = serviceResource(service);
+      if (resource) resources.set(resource.key, resource);
+    }
+    this.#services = { reading, resources };
+    return resources;
+  }
+
+  async #readDestinations(client: IpvsClient, key: string, id: IpvsServiceId): Promise<readonly IpvsDestinationResource[]> {
+    const before = this.#destinations.get(key);
+    const reading = await client.readDestinations(id, before?.reading);
+    if (reading === before?.reading) return before.resources;
+    const resources = reading.items.map((destination) => destinationResource(key, destination));
+    this.#destinations.set(key, { reading, resources });
+    return resources;
   }
 
   async #service(client: IpvsClient, id: IpvsServiceId): Promise<IpvsServiceResource | undefined> {

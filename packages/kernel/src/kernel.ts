@@ -80,7 +80,9 @@ export function createKernel({
     async observeAll(also) {
       const all = await Promise.all(adapters.map((adapter) => adapter.observeAll()));
       const named = await observe(also);
-      return new Map([...keyed(all), ...named]);
+      const found = keyed(all);
+      for (const [key, resource] of named) found.set(key, resource);
+      return found;
     },
 
     async found(actions) {
@@ -138,8 +140,11 @@ export function createKernel({
   };
 }
 
-const keyed = (lists: readonly (readonly Resource[])[]): Map<string, Resource> =>
-  new Map(lists.flatMap((list) => list.map((resource) => [resource.key, resource] as const)));
+function keyed(lists: readonly (readonly Resource[])[]): Map<string, Resource> {
+  const byKey = new Map<string, Resource>();
+  for (const list of lists) for (const resource of list) byKey.set(resource.key, resource);
+  return byKey;
+}
 
 /** Neighbours of one adapter go to it together, in their order. */
 function runsOf(actions: readonly Action[], adapterOf: ReadonlyMap<ResourceKind, Adapter<ResourceKind>>) {

@@ -1,4 +1,4 @@
-import { CodecError } from "./codec.ts";
+import { CodecError, eachAttribute } from "./codec.ts";
 import type { NetlinkError } from "./errors.ts";
 import { beginGeneric, GENL_HEADER, type GenericFamily, resolveFamily } from "./genl.ts";
 import { AF_INET, AF_INET6, type Family, familyNumber, familyOf, formatInet, parseInet, parseInet4 } from "./inet.ts";
@@ -238,6 +238,19 @@ export function describeOperation(operation: IpvsOperation): string {
     : `${operation.op} ${service}`;
 }
 
+/** What a dump said, without its counters. */
+export interface Reading<T> {
+  readonly items: readonly T[];
+  /** The bytes that said it: where these are the same, `items` are. */
+  readonly settings: Buffer;
+}
+
+/** Where replies have what they are about, and which of its attributes only count. */
+interface Place {
+  type: number;
+  counters: ReadonlySet<number>;
+}
+
 /**
  * The IPVS family of this network namespace, one request at a time. Errors are NetlinkError: EEXIST a duplicate, ESRCH no such
  * service, ENOENT no such destination or scheduler module, EINVAL and ERANGE what the kernel will not have.
@@ -247,6 +260,8 @@ export class IpvsClient {
   readonly #family: GenericFamily;
   /** The buffer of the batch before: memory that was touched once is cheaper than new. */
   #spare: Writer | undefined;
+  /** What `#read` compares, filled anew each time. */
+  readonly #settings = new Writer(8192);
 
   private constructor(socket: NetlinkSocket, family: GenericFamily) {
     this.#socket = socket;
@@ -294,10 +309,10 @@ export class IpvsClient {
     return parts.map((part) => observedService(decode(part).service));
   }
 
-  /** The same without counters, which are most of the work. */
-  async listBareServices(): Promise<IpvsService[]> {
+  /** The same without counters; `before` is answered again, the very object, where nothing but counters changed since. */
+  async readServices(before?: Reading<IpvsService>): Promise<Reading<IpvsService>> {
     const parts = await this.#dump(ipvsCommand.getService, {}, "list services");
-    return parts.map((part) => serviceFromWire(decode(part).service));
+    return this.#read(parts, before, inReply.service, (part) => serviceFromWire(decode(part).service));
   }
 
   /** One service, or undefined when there is none. */
@@ -319,11 +334,21 @@ export class IpvsClient {
     return parts.map((part) => observedDestination(decode(part).destination, service.family));
   }
 
-  /** The same without counters, which are most of the work. */
-  async listBareDestinations(service: IpvsServiceId): Promise<IpvsDestination[]> {
+  /** The same without counters; `before` is answered again, the very object, where nothing but counters changed since. */
+  async readDestinations(service: IpvsServiceId, before?: Reading<IpvsDestination>): Promise<Reading<IpvsDestination>> {
     const command = { service: serviceIdToWire(service) };
     const parts = await this.#dump(ipvsCommand.getDestination, command, `list destinations of ${describeService(service)}`);
-    return parts.map((part) => destinationFromWire(decode(part).destination, service.family));
+    const decoded = (part: Message) => destinationFromWire(decode(part).destination, service.family);
+    return this.#read(parts, before, inReply.destination, decoded);
+  }
+
+  /** Takes replies apart only where their bytes are not those of the reading before: a table mostly stands as it stood. */
+  #read<T>(parts: Message[], before: Reading<T> | undefined, where: Place, decoded: (part: Message) => T): Reading<T> {
+    this.#settings.position = 0;
+    for (const { payload } of parts) writeSettings(this.#settings, payload, where);
+    const settings = this.#settings.written();
+    if (before?.settings.equals(settings)) return before;
+    return { settings: Buffer.from(settings), items: parts.map(decoded) };
   }
 
   newService(service: IpvsService): Promise<void> {
@@ -452,6 +477,36 @@ function operationToWire(operation: IpvsOperation): CommandRequest {
 
 const destinationOf = (operation: Extract<IpvsOperation, { destination: unknown }>): DestinationRequest =>
   operation.op === "delDestination" ? destinationIdToWire(operation.destination) : destinationToWire(operation.destination);
+
+/** IPVS_SVC_ATTR_STATS and STATS64; IPVS_DEST_ATTR_ACTIVE_CONNS to STATS, and STATS64, of <linux/ip_vs.h>. */
+const inReply = {
+  service: { type: 1, counters: new Set([10, 12]) },
+  destination: { type: 2, counters: new Set([7, 8, 9, 10, 12]) },
+} satisfies Record<string, Place>;
+
+/** Appends a reply's attributes that do not count, as they came; neighbours in one copy. */
+function writeSettings(writer: Writer, payload: Buffer, { type: outer, counters }: Place): void {
+  eachAttribute(payload, GENL_HEADER, payload.length, (type, from, to) => {
+    if (type !== outer) return;
+    let [start, end] = [from, from];
+    eachAttribute(payload, from, to, (inner, valueFrom, valueTo) => {
+      if (counters.has(inner)) return;
+      const header = valueFrom - 4;
+      if (header !== end) {
+        writeBytes(writer, payload, start, end);
+        start = header;
+      }
+      end = Math.min(to, (valueTo + 3) & ~3);
+    });
+    writeBytes(writer, payload, start, end);
+  });
+}
+
+function writeBytes(writer: Writer, bytes: Buffer, start: number, end: number): void {
+  if (end <= start) return;
+  const at = writer.reserve(end - start);
+  bytes.copy(writer.buffer, at, start, end);
+}
 
 const decode = (message: Message) => commandReply.decode(message.payload.subarray(GENL_HEADER));
 

@@ -32,7 +32,8 @@ export function meets(have: Resource, want: Resource): boolean {
         have.scheduler === want.scheduler &&
         have.timeoutSeconds === want.timeoutSeconds &&
         have.netmask === want.netmask &&
-        sameList(have.flags.toSorted(), want.flags.toSorted())
+        have.flags.length === want.flags.length &&
+        (want.flags.length === 0 || sameList(have.flags.toSorted(), want.flags.toSorted()))
       );
     case "ipvsDestination":
       return (
