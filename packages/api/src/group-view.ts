@@ -86,7 +86,8 @@ function memberView(
 
 function fragmentTrouble(state: { state: string; message: string | null; reason: string | null } | undefined): GroupFinding[] {
   if (!state || state.state === "applied") return [];
-  return [{ code: `member.${state.state}`, message: state.message ?? state.reason ?? state.state }];
+  const message = state.message ?? state.reason ?? state.state;
+  return [{ code: `member.${state.state}`, message, meta: { message } }];
 }
 
 function phaseOf(group: StoredGroup, members: readonly GroupMemberView[]): DirectorGroupView["status"]["phase"] {

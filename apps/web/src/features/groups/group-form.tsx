@@ -9,6 +9,7 @@ import { ProblemCallout } from "../../components/problem-view.tsx";
 import { placeErrors, useFieldSentence, useSchemaResolver } from "../../lib/form.ts";
 import { problemOf } from "../../lib/problem.ts";
 import { useTRPC } from "../../lib/trpc.ts";
+import { PreviewButton } from "../services/preview.tsx";
 import { type GroupValues, toSpec, valuesOf } from "./group-spec.ts";
 
 const modes = ["single", "vrrp"] as const;
@@ -44,6 +45,7 @@ export function GroupForm({ group }: { group: DirectorGroupView }) {
       onSettled: () => setAsking(null),
     }),
   );
+  const preview = useMutation(trpc.directorGroup.preview.mutationOptions());
   const save = (spec: DirectorGroupSpec) => replace.mutate({ id: group.id, revision: group.revision, spec });
   const submit = form.handleSubmit((spec) => (spec.mode === group.mode ? save(spec) : setAsking(spec)));
   const values = form.watch();
@@ -129,7 +131,15 @@ export function GroupForm({ group }: { group: DirectorGroupView }) {
             <SwitchRow form={form} name="preempt" label={t("form.preempt")} hint={t("form.preemptHint")} />
           </>
         ) : null}
-        <div className="flex justify-end">
+        <div className="flex flex-wrap justify-end gap-2">
+          <PreviewButton
+            preview={preview}
+            ask={(then) =>
+              void form.handleSubmit((spec) => then({ action: "replace", id: group.id, revision: group.revision, spec }))()
+            }
+            applyLabel={t("form.save")}
+            onApply={() => void submit()}
+          />
           <Button type="submit" variant="primary" loading={replace.isPending}>
             {t("form.save")}
           </Button>

@@ -1,5 +1,5 @@
 "use client";
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import type { PreviewStep } from "@trigon/model";
 import { Button, Callout, Dialog, type DiffStep, DiffView, SkeletonRows } from "@trigon/ui";
 import { Eye } from "lucide-react";
@@ -13,24 +13,32 @@ import { type Inputs, type Outputs, useTRPC, useTRPCClient } from "../../lib/trp
 export type ServiceWrite = Inputs["virtualService"]["preview"];
 type ChangePreview = Outputs["virtualService"]["preview"];
 
+/** The mutation that asks what a write would do. */
+export interface PreviewMutation<Write> {
+  mutate: (write: Write) => void;
+  data: ChangePreview | undefined;
+  error: unknown;
+  isPending: boolean;
+}
+
 /** Asks what a write would do and shows it in a sheet, from which it can be done. */
-export function PreviewButton({
+export function PreviewButton<Write>({
+  preview,
   ask,
   applyLabel,
   onApply,
   children,
 }: {
+  preview: PreviewMutation<Write>;
   /** Hands the write to `then` once the form is valid. */
-  ask: (then: (write: ServiceWrite) => void) => void;
+  ask: (then: (write: Write) => void) => void;
   applyLabel: string;
   onApply: () => void;
   /** What is chosen before it is done. */
   children?: ReactNode;
 }) {
   const t = useTranslations();
-  const trpc = useTRPC();
   const [isOpen, setOpen] = useState(false);
-  const preview = useMutation(trpc.virtualService.preview.mutationOptions());
   return (
     <>
       <Button

@@ -1,5 +1,5 @@
 "use client";
-import { useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery } from "@tanstack/react-query";
 import { canSlowStart, type GuardKind, Protocol, Scheduler, VirtualServiceSpec } from "@trigon/model";
 import { Button, buttonStyle, Callout, Card, CardHeader, Disclosure, Field, Input, Select, Switch, Textarea } from "@trigon/ui";
 import Link from "next/link";
@@ -51,6 +51,8 @@ export function ServiceForm(props: {
   });
   const guardField = <GuardField value={guard} onChange={setGuard} />;
   const server = useServerCheck(props.id, form.control);
+  const trpc = useTRPC();
+  const preview = useMutation(trpc.virtualService.preview.mutationOptions());
 
   // The server's answer to a save: each error to its field, what is left over to the top.
   // biome-ignore lint/correctness/useExhaustiveDependencies: once for each answer
@@ -124,6 +126,7 @@ export function ServiceForm(props: {
               {props.submitLabel}
             </Button>
             <PreviewButton
+              preview={preview}
               ask={(then) => void form.handleSubmit((spec) => then(props.writeOf(spec)))()}
               applyLabel={props.submitLabel}
               onApply={() => void save()}
