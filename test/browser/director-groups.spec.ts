@@ -41,11 +41,16 @@ test("two directors become a pair, the VIPs are moved, and the drill is kept", a
   await page.getByRole("button", { name: "Save" }).click();
   await expect(advert).toHaveAccessibleDescription(/At least 10/);
   await advert.fill("100");
-  await page.getByRole("button", { name: "Save" }).click();
-  await page.getByRole("alertdialog").getByRole("button", { name: "Change the mode" }).click();
-  await expect(page.getByText("Forming the pair")).toBeVisible();
   const stored = () =>
     rows<{ mode: string; joined: string[] }>(`SELECT mode, joined FROM "directorGroup" WHERE id = $1`, [groupId]);
+  await page.getByRole("button", { name: "Preview" }).click();
+  const sheet = page.getByRole("dialog", { name: "What this will do" });
+  await expect(sheet.getByText(/Take part in VRRP \d+: whoever is master holds 198\.51\.100\.10/)).toHaveCount(2);
+  expect(await stored()).toEqual([{ mode: "single", joined: [] }]);
+  await page.screenshot({ path: test.info().outputPath("group-preview.png") });
+  await sheet.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("alertdialog").getByRole("button", { name: "Change the mode" }).click();
+  await expect(page.getByText("Forming the pair")).toBeVisible();
   expect(await stored()).toEqual([{ mode: "vrrp", joined: [first.nodeId] }]);
 
   await say(first, "master");
@@ -78,6 +83,10 @@ test("two directors become a pair, the VIPs are moved, and the drill is kept", a
   await expect(page.getByText("pair-2 does not hold all services of its plan yet.")).toBeVisible();
   await expect(page.getByRole("button", { name: "Move the VIPs" })).toBeDisabled();
   await expect(card("pair-2").getByText("It joined a minute ago.")).toBeVisible();
+  await say(second, "backup", {
+    findings: [{ code: "member.rival", message: "-", meta: { vip: "198.51.100.10", macs: "02:00:00:00:00:09" } }],
+  });
+  await expect(card("pair-2").getByText("198.51.100.10 is held by 02:00:00:00:00:09, too.")).toBeVisible();
 
   for (const { locale, colorScheme, width } of [
     { locale: "en", colorScheme: "light", width: 1280 },
