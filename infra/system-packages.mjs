@@ -6,7 +6,6 @@ import { fileURLToPath } from "node:url";
 /** Debian package → a program (or file) that proves it is there. */
 const lab = JSON.parse(readFileSync(new URL("../packages/lab/system-packages.json", import.meta.url), "utf8"));
 const tests = {
-  keepalived: "keepalived",
   conntrack: "conntrack",
   strace: "strace",
   shellcheck: "shellcheck",

@@ -1,10 +1,11 @@
 // The demo itself, once dependencies, system packages and builds are there: see demo.mjs.
 import { mkdirSync, writeFileSync } from "node:fs";
 import { dirname, resolve } from "node:path";
-import { byteShare, fetchAnswers, type HttpAnswer, useRealFrames } from "@trigon/lab";
+import { byteShare, fetchAnswers, type HttpAnswer, type LoadFailure, useRealFrames } from "@trigon/lab";
 import type { VirtualServiceView } from "@trigon/model";
 import { freePort } from "../appliance.mjs";
 import { startGentleLoad } from "./gentle-load.ts";
+import { type Drill, holdConnections, makePair, runDrill } from "./pair.ts";
 import { hostOfRip } from "./services.ts";
 import { createDemoServices, enrollAll, startWorld, type World } from "./world.ts";
 
@@ -72,21 +73,42 @@ function table(rows: readonly Row[]): string {
   return [line(head), line(widths.map((width) => "─".repeat(width))), ...cells.map(line)].join("\n");
 }
 
+function drillLine({ view, gapMs, held }: Drill, lost: readonly LoadFailure[]): string {
+  const isRight = view.state === "done" && lost.length === 0;
+  const way = `${view.from.name} → ${view.to.name} → ${view.from.name}`;
+  if (view.state !== "done") return `\n  ✗ takeover drill  ${way}: ${view.state} (${view.reason})`;
+  const gap = gapMs === null ? "no new connection came about" : `${gapMs} ms at most between new connections`;
+  const ways = lost
+    .map(({ target, start, end, reason }) => `\n    ${target} ${reason} after ${(end - start).toFixed(1)} s`)
+    .join("");
+  return `\n  ${isRight ? "✓" : "✗"} takeover drill  ${way}: ${gap}, ${lost.length} of ${held} held connections lost (both from the client's view, DR and Tunnel)${ways}`;
+}
+
 try {
   const isFree = await freePort(8443).then(
     () => true,
     () => false,
   );
   world = await startWorld({ name: "demo", port: isFree ? 8443 : undefined, onStep: step });
+  // While no VIP is in service both directors join at once.
+  await makePair(world.api);
   await enrollAll(world, step);
   step("creating one virtual service per forwarding through the REST API");
   const services = await createDemoServices(world.api);
-  step("sending real HTTP from the lab's client to each VIP");
   await useRealFrames(world.lab);
+  // Held from here on, while all the rest is measured: a connection that a takeover loses falls silent for seconds before it counts as lost.
+  const held = await holdConnections(world.lab, services);
+  step("sending real HTTP from the lab's client to each VIP");
   const rows: Row[] = [];
-  for (const service of services) rows.push(await measure(world, service));
+  const [dr, tunnel, ...others] = services;
+  for (const service of others) rows.push(await measure(world, service));
+  step("takeover drill: the VIPs go to the other director and back");
+  const drill = await runDrill(world, services, held);
+  step("sending real HTTP to the rest");
+  for (const service of [tunnel!, dr!]) rows.unshift(await measure(world, service));
+  const lost = await held.stop();
   const { appliance, apiToken } = world;
-  say(`\n${table(rows)}\n
+  say(`\n${table(rows)}\n${drillLine(drill, lost)}\n
   The director's share is of all bytes of ten requests of 10 kB with replies of 90 kB; “they saw” is the source address of the request.
 `);
   if (jsonFile) {
@@ -102,7 +124,7 @@ try {
     };
     writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
   }
-  const isRight = rows.every((row) => row.isRight);
+  const isRight = rows.every((row) => row.isRight) && drill.view.state === "done" && lost.length === 0;
   if (isCheck) {
     say(isRight ? "  Every service answered as it should." : "  ✗ Not every service answered as it should.");
     await stop(isRight ? 0 : 1);

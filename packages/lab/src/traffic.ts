@@ -91,6 +91,11 @@ export interface LoadSummary {
   p50Ms: number | null;
   p99Ms: number | null;
   maxMs: number | null;
+  /**
+   * The longest time in which no connection to one target was begun that was answered within 250 ms: `rate` over the number of targets bounds it
+   * from below. Null: fewer than two were.
+   */
+  gapMs: number | null;
   /** Answers by lab host. */
   servers: Record<string, number>;
   failures: LoadFailure[];

@@ -19,6 +19,7 @@ import time
 
 SECONDS, RATE, CONCURRENCY, HELD = float(sys.argv[1]), float(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
 TIMEOUT = 3.0
+PROMPT = 0.25  # a lost packet is sent again after 200 ms or later: who waited longer began in a gap
 HELD_REQUEST = b"GET /slow/500/1000000 HTTP/1.1\r\nHost: lab\r\n\r\n"
 now = time.monotonic
 WALL = time.time() - now()
@@ -42,6 +43,7 @@ class Connection:
 targets = [Target(text) for text in sys.argv[5:]]
 epoll, connections = select.epoll(), {}
 started = ok = failed = held_failed = late = in_flight = receiving = 0
+prompt = collections.defaultdict(list)  # by target: when each connection began that was answered at once
 servers, latencies, per_second = collections.Counter(), [], collections.Counter()
 
 
@@ -94,6 +96,8 @@ def finish(fd, connection, reason=None):
         return
     ok += 1
     latencies.append(now() - connection.active)
+    if latencies[-1] <= PROMPT:
+        prompt[connection.target.text].append(connection.active)
     per_second[int(WALL + now())] += 1
     at = connection.head.find(b"X-Server: ")
     servers[connection.head[at + 10 : connection.head.find(b"\r", at)].decode() if at > 0 else "?"] += 1
@@ -175,9 +179,11 @@ while True:
     if time_now > next_sweep:
         next_sweep = time_now + 0.5
         sweep(time_now)
+gaps = [b - a for begun in prompt.values() for a, b in zip(sorted(begun), sorted(begun)[1:])]
 latencies.sort()
 elapsed = min(end, now()) - begin
 emit(
     event="summary", seconds=round(elapsed, 2), started=started, ok=ok, failed=failed, heldFailed=held_failed, clientLate=late,
-    perSecond=round(ok / elapsed, 1) if elapsed else 0, p50Ms=percentile(0.5), p99Ms=percentile(0.99), maxMs=percentile(1), servers=dict(servers),
+    perSecond=round(ok / elapsed, 1) if elapsed else 0, p50Ms=percentile(0.5), p99Ms=percentile(0.99), maxMs=percentile(1),
+    gapMs=round(1000 * max(gaps)) if gaps else None, servers=dict(servers),
 )

@@ -96,7 +96,7 @@ export const directorGroupRouter = router({
         method: "POST",
         path: "/director-groups/{id}/drill",
         tag,
-        summary: "Move the VIPs to a peer and back, and measure both",
+        summary: "Move the VIPs to a peer and back; gaps are as the members tell them by their own clocks, not a client's",
         body: "spec",
       },
     })
