@@ -1,6 +1,7 @@
 import { type LabHost, runLoad, startLoad, until } from "@trigon/lab";
 import { beforeAll, describe, expect, test } from "vitest";
 import { applyPlan, fragmentsOf, holds, installAgent, ipvsTable, macOf, startAgent } from "./agent.ts";
+import { areKnown, startProber } from "./pair-traffic.ts";
 import { useLab } from "./use-lab.ts";
 
 const vip = "10.2.0.100";
@@ -31,36 +32,6 @@ function planOf(name: string, preferred: { nodeId: string; generation: number } 
   return [service, { ...single, heldBy: "vrrp" }, group];
 }
 
-/**
- * Connects anew every 25 ms, each waiting 250 ms at most, and says when stdin ends how long the longest time was in which no connection
- * that was begun came about, in milliseconds.
- */
-const prober = `
-import select, socket, sys, time
-wanted, pending, good, started = (sys.argv[1], int(sys.argv[2])), {}, [], 0.0
-now = time.monotonic
-while True:
-    t = now()
-    if t - started >= 0.025:
-        started = t
-        s = socket.socket(); s.setblocking(False)
-        try: s.connect(wanted)
-        except BlockingIOError: pending[s] = t
-        except OSError: s.close()
-    r, w, _ = select.select([sys.stdin], list(pending), [], 0.01)
-    for s in w:
-        t0 = pending.pop(s)
-        if s.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0:
-            if not good: print("steady", flush=True)
-            good.append(t0)
-        s.close()
-    for s, t0 in list(pending.items()):
-        if now() - t0 > 0.25: pending.pop(s); s.close()
-    if r: break
-good.sort()
-print(round(1000 * max((b - a for a, b in zip(good, good[1:])), default=-1)), len(good))
-`;
-
 describe("two directors of a group", { timeout: 300_000 }, () => {
   const lab = useLab({ fresh: ["dir1", "dir2", "rs1", "rs2", "client", "router"] });
   const host = (name: string): LabHost => lab.host(name);
@@ -69,7 +40,6 @@ describe("two directors of a group", { timeout: 300_000 }, () => {
     await installAgent(host("dir1"), host("dir2"));
     const silent = "sysctl -qw net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2";
     for (const name of ["rs1", "rs2"]) await host(name).sh(`${silent}; ip addr add ${vip}/32 dev lo`);
-    await host("client").writeFile("/run/prober.py", prober);
     for (const { name } of directors) {
       await applyPlan(host(name), planOf(name, null));
       await startAgent(host(name));
@@ -96,44 +66,20 @@ describe("two directors of a group", { timeout: 300_000 }, () => {
   /** What the router sends the VIP's packets to. */
   const routedTo = async () => /lladdr (\S+)/.exec(await host("router").sh(`ip neigh show ${vip} dev eth1`))?.[1];
 
-  /**
-   * Resolves when the peer of a director knows all of the client's open connections. Where it was the holder before, one may have the port
-   * of an older one: the kernel then writes the news into what it has, which stays `LOCAL`.
-   */
-  async function areKnown(from: string): Promise<true> {
-    const open = await host("client").sh(`ss -Htn state established dst ${vip} | sed 's/.*:\\([0-9]*\\) .*:80 *$/\\1/'`);
-    const table = (await host(other(from)).sh("cat /proc/net/ip_vs_conn_sync")).split("\n").map((line) => line.split(/\s+/));
-    const ports = open.split("\n").filter(Boolean);
-    const unknown = ports.flatMap((port) => {
-      const found = table.filter(([, , hex]) => Number.parseInt(hex ?? "", 16) === Number(port));
-      return found.some((fields) => fields.includes("ESTABLISHED")) ? [] : [`${port} ${found.map((fields) => fields.join(" "))}`];
-    });
-    if (ports.length < held || unknown.length > ports.length - held)
-      throw new Error(`${ports.length} are open, the peer does not know ${unknown.join("; ")}`);
-    return true;
-  }
-
   /** Carries out `fault` under load; answers what a client saw. */
   async function under(name: string, fault: () => Promise<unknown>, settled: () => Promise<boolean>) {
     const from = await holder();
     const load = await startLoad(host("client"), { targets: [`${vip}:80`], rate: 5, held });
-    await until("held connections to be known to the peer", () => areKnown(from), { deadlineMs: 30_000 });
-    let said = "";
-    const probing = await host("client").spawn(["python3", "-IS", "/run/prober.py", vip, "80"], {
-      stdin: true,
-      onStdout: (chunk) => {
-        said += chunk.toString();
-      },
+    await until("held connections to be known to the peer", () => areKnown(host("client"), host(other(from)), [vip], held), {
+      deadlineMs: 30_000,
     });
-    await until("connections of the prober", () => said.includes("steady"), { deadlineMs: 10_000 });
+    const probing = await startProber(host("client"), [`${vip}:80`]);
     await fault();
     await until(`${name}: settled`, settled, { deadlineMs: 60_000, everyMs: 100 });
     // A connection that is silent for three seconds is one that was lost: so long new ones are made.
     const after = await runLoad(host("client"), { targets: [`${vip}:80`], seconds: 5, rate: 5 });
-    probing.end();
-    await probing.exited;
+    const { gapMs, probes } = await probing.stop();
     const { heldFailed: lost } = await load.stop();
-    const [gapMs = Number.NaN, probes] = said.replace("steady", "").trim().split(" ").map(Number);
     console.log(
       `${name}: gap ${gapMs} ms in ${probes} new connections, held ones lost: ${lost} of ${held}, new ones afterwards: ${after.failed} of ${after.started} failed`,
     );

@@ -123,13 +123,15 @@ export function moveOf(
 }
 
 /** Why a member cannot take the VIPs now; null: it can. */
-function unfitReason({ name, isConnected, isJoined, role, isReady }: GroupMemberView): GroupFinding | null {
+function unfitReason({ name, isConnected, isJoined, role, isReady, findings }: GroupMemberView): GroupFinding | null {
   const meta = { node: name };
   if (!isConnected) return { code: "member.away", message: `${name} is not connected.`, meta };
   if (!isJoined) return { code: "member.notJoined", message: `${name} does not take part yet.`, meta };
   if (role === null) return { code: "member.silent", message: `${name} has not said yet what it is in the group.`, meta };
   if (role !== "backup")
     return { code: "member.notBackup", message: `${name} is not standing by (${role}).`, meta: { ...meta, role } };
+  const catchingUp = findings.find(({ code }) => code === "member.catchingUp");
+  if (!isReady && catchingUp) return catchingUp;
   if (!isReady) return { code: "member.notReady", message: `${name} does not hold all services of its plan yet.`, meta };
   return null;
 }

@@ -81,17 +81,17 @@ export class KeepalivedAdapter implements Adapter<"vrrp"> {
     }
     mkdirSync(files.trackDirectory, { recursive: true, mode: 0o700 });
     writeFileSync(files.heartbeatCheck, heartbeatCheck(files), { mode: 0o600 });
+    const pid = keepalivedPid(files);
     for (const { groupId } of groups) {
       const path = `${files.trackDirectory}/${groupId}`;
-      // Nobody's turn before the agent has looked whether all stands.
-      if (!existsSync(path)) writeFileSync(path, `${unfitWeight}\n`);
+      // Nobody's turn before the agent has looked whether all stands, nor with what was worth while the one before held the VIPs.
+      if (pid === undefined || !existsSync(path)) writeFileSync(path, `${unfitWeight}\n`);
     }
     const fresh = `${files.configuration}.new`;
     writeFileSync(fresh, keepalivedConfiguration(groups, files), { mode: 0o600 });
     const { code, stdout, stderr } = await run("keepalived", ["--vrrp", "-t", "-f", fresh]);
     if (code !== 0) throw new KernelError("vrrp.refused", `keepalived refuses its configuration: ${(stderr + stdout).trim()}`);
     renameSync(fresh, files.configuration);
-    const pid = keepalivedPid(files);
     if (pid === undefined) await start(files);
     else process.kill(pid, "SIGHUP");
     writeFileSync(`${files.groups}.new`, JSON.stringify(groups), { mode: 0o600 });

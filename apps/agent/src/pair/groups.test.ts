@@ -3,7 +3,7 @@ import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { vrrpFiles } from "@trigon/kernel";
-import type { DirectorGroupFragment, Fragment, FragmentState, GroupReport, Resource } from "@trigon/model";
+import type { DirectorGroupFragment, Facts, Fragment, FragmentState, GroupReport, Resource } from "@trigon/model";
 import { Desired } from "@trigon/reconciler";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { Groups } from "./groups.ts";
@@ -31,6 +31,8 @@ let fragments: Map<string, Fragment>;
 let looked: string[];
 let seen: Map<string, Resource>;
 let states: Map<string, FragmentState>;
+let running: Map<string, Resource>;
+const daemon = { kind: "syncDaemon", key: "syncDaemon backup" } as Resource;
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "trigon-groups-"));
   const files = vrrpFiles(directory);
@@ -49,10 +51,15 @@ beforeEach(() => {
     lookAgain: (keys: Iterable<string>) => void looked.push(...keys),
     groupEvent: () => {},
   };
-  const kernel = { observe: async () => new Map(), otherHolders: async () => new Map() };
+  running = new Map([[daemon.key, daemon]]);
+  const kernel = {
+    observe: async (keys: Iterable<string>) => new Map([...running].filter(([key]) => [...keys].includes(key))),
+    otherHolders: async () => new Map(),
+    facts: async () => ({ bootId: "b" }) as Facts,
+  };
   groups = new Groups(
     { loop, kernel, health: { report: () => [] }, directory, onChange: () => {}, log },
-    { watchMs: 10, beatMs: 20, askedMs: 200, rivalsMs: 1_000 },
+    { watchMs: 10, beatMs: 20, askedMs: 200, rivalsMs: 1_000, catchUpMs: 300 },
   );
   groups.start();
 });
@@ -95,11 +102,32 @@ test("a keepalived that is gone is looked after, and a service that is not as pl
   await vi.waitFor(() => expect(value()).toBe(-90));
   states.set(service.id, { id: service.id, hash: "a", state: "applied", reason: null, message: null });
   await vi.waitFor(() => expect(value()).toBe(0));
+  says('INSTANCE "g" MASTER 100');
+  await vi.waitFor(() => expect(value()).toBe(50));
   keepalived.kill("SIGKILL");
+  // The peer takes over meanwhile: the keepalived that comes next must not want the VIPs back.
+  await vi.waitFor(() => expect(value()).toBe(0));
   await vi.waitFor(() => expect(looked).toContain("vrrp g"));
   // The loop has seen that it is gone, and tries by itself.
   seen.clear();
   looked = [];
   await vi.waitFor(() => expect(now()?.findings).toMatchObject([{ code: "member.vrrpDown" }]));
   expect(looked).toEqual([]);
+});
+
+test("a standby whose kernel has just begun to take in connections waits, a holder and an agent that comes back do not", async () => {
+  await vi.waitFor(() => expect(now()).toMatchObject({ isReady: true }));
+  running.clear();
+  await vi.waitFor(() => expect(now()).toMatchObject({ isReady: false, findings: [{ code: "member.catchingUp" }] }));
+  expect(value()).toBe(-90);
+  const since = performance.now();
+  running.set(daemon.key, daemon);
+  await vi.waitFor(() => expect(now()).toMatchObject({ isReady: true, findings: [] }), { interval: 5 });
+  expect(performance.now() - since).toBeGreaterThan(250);
+  expect(JSON.parse(readFileSync(`${directory}/intake.json`, "utf8"))).toMatchObject({ bootId: "b" });
+  says('INSTANCE "g" MASTER 100');
+  await vi.waitFor(() => expect(value()).toBe(50));
+  running.clear();
+  await vi.waitFor(() => expect(JSON.parse(readFileSync(`${directory}/intake.json`, "utf8"))).toBe(null));
+  expect(value()).toBe(50);
 });

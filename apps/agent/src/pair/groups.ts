@@ -27,6 +27,8 @@ export const groupTimes = {
   askedMs: 5_000,
   /** How often a master asks who else holds its VIPs. */
   rivalsMs: 10_000,
+  /** So long after its kernel began to take in connections a standby knows those that are in use: peers tell each anew every 10 s, gathered for 2 s. */
+  catchUpMs: 12_000,
 };
 
 const mostTransitions = 20;
@@ -38,11 +40,17 @@ interface Member {
   preferredGeneration: number | null;
 }
 
+/** Since when the kernel takes in connections from the peers: milliseconds since the boot that is meant. */
+interface Intake {
+  bootId: string;
+  since: number;
+}
+
 type GroupLoop = Pick<NodeLoop, "fragments" | "states" | "desired" | "seen" | "reached" | "lookAgain" | "groupEvent">;
 
 export interface GroupsOptions {
   loop: GroupLoop;
-  kernel: Pick<Kernel, "observe" | "otherHolders">;
+  kernel: Pick<Kernel, "observe" | "otherHolders" | "facts">;
   health: Pick<HealthChecks, "report">;
   /** Of the keepalived of our own. */
   directory: string;
@@ -61,8 +69,9 @@ export class Groups {
   readonly #members: Map<string, Member>;
   readonly #masterSince = new Map<string, number>();
   readonly #rivals = new Map<string, GroupFinding>();
-  readonly #values = new Map<string, number>();
   readonly #missing = new Set<string>();
+  #intake: Intake | null;
+  #bootId: string | undefined;
   #latest: GroupReport[] | null = null;
   #latestText = "";
   #notices: { socket: Socket; inode: number } | undefined;
@@ -73,7 +82,8 @@ export class Groups {
     this.#options = options;
     this.#times = times;
     this.#files = vrrpFiles(options.directory);
-    this.#members = new Map(Object.entries(readMembers(this.#rolesFile)));
+    this.#members = new Map(Object.entries(readKept<Record<string, Member>>(this.#rolesFile) ?? {}));
+    this.#intake = readKept<Intake>(this.#intakeFile) ?? null;
   }
 
   /** What reports say of it; the same object until something changes. Null: there never was a group. */
@@ -104,6 +114,10 @@ export class Groups {
     return `${this.#options.directory}/roles.json`;
   }
 
+  get #intakeFile(): string {
+    return `${this.#options.directory}/intake.json`;
+  }
+
   #fragments(): DirectorGroupFragment[] {
     return [...this.#options.loop.fragments.values()].filter((fragment) => fragment.kind === "director.group");
   }
@@ -121,10 +135,16 @@ export class Groups {
     this.#isWatching = true;
     try {
       this.#listen();
+      await this.#followIntake();
       const { loop, kernel } = this.#options;
       // What a pass has seen to be missing is tried again by the loop, and not so often.
       const look = (keys: string[]) => loop.lookAgain(keys.filter((key) => loop.seen.has(key)));
-      if (keepalivedPid(this.#files) === undefined) look(groups.map(({ groupId }) => resourceKey.vrrp(groupId)));
+      if (keepalivedPid(this.#files) === undefined) {
+        // What was held is the peer's now: the next keepalived must not want it back for that.
+        for (const { groupId } of groups) if (this.#members.has(groupId)) this.#become(groupId, "unknown");
+        this.#judge();
+        look(groups.map(({ groupId }) => resourceKey.vrrp(groupId)));
+      }
       for (const group of groups) {
         const first = this.#servicesOf(group)[0];
         if (!first) continue;
@@ -140,6 +160,29 @@ export class Groups {
     } finally {
       this.#isWatching = false;
     }
+  }
+
+  /** The kernel does not say since when its daemon runs, and the agent may have been started anew meanwhile. */
+  async #followIntake(): Promise<void> {
+    const { kernel, directory } = this.#options;
+    const key = resourceKey.syncDaemon("backup");
+    const isRunning = (await kernel.observe([key])).has(key);
+    this.#bootId ??= (await kernel.facts()).bootId;
+    const isKnown = this.#intake?.bootId === this.#bootId;
+    if (isRunning === (isKnown && this.#intake !== null)) return;
+    this.#intake = isRunning ? { bootId: this.#bootId, since: sinceBoot() } : null;
+    if (existsSync(directory)) replace(this.#intakeFile, JSON.stringify(this.#intake));
+    this.#judge();
+  }
+
+  /**
+   * Whether this member knows the connections that go on elsewhere. The kernel tells a newcomer nothing of what is there already: it hears of a
+   * connection with its next packet. Who holds the VIPs has the connections itself.
+   */
+  #hasCaughtUp({ groupId, others }: DirectorGroupFragment): boolean {
+    if (others.length === 0 || this.#members.get(groupId)?.role === "master") return true;
+    const { catchUpMs } = this.#times;
+    return this.#intake !== null && sinceBoot() - this.#intake.since >= catchUpMs;
   }
 
   /** Keepalived takes its FIFO along when it ends, and makes another. */
@@ -194,8 +237,7 @@ export class Groups {
     if (groups.length === 0 && this.#members.size === 0) return;
     const ids = new Set(groups.map(({ groupId }) => groupId));
     for (const id of this.#members.keys()) if (!ids.has(id)) this.#members.delete(id);
-    if (!existsSync(this.#files.trackDirectory)) this.#values.clear();
-    else {
+    if (existsSync(this.#files.trackDirectory)) {
       replace(this.#files.heartbeat, `${Math.floor(sinceBoot() / 1000)}\n`);
       for (const group of groups) this.#want(group);
     }
@@ -215,9 +257,10 @@ export class Groups {
       ...{ role, preempt, isReady: this.#isReady(group), isCutOff: this.#isCutOff(group) },
       isAsked: isMine && (!isDone || isFresh),
     });
-    if (this.#values.get(groupId) === value) return;
-    replace(`${this.#files.trackDirectory}/${groupId}`, `${value}\n`);
-    this.#values.set(groupId, value);
+    const path = `${this.#files.trackDirectory}/${groupId}`;
+    const text = `${value}\n`;
+    // Whoever starts keepalived writes there, too.
+    if (!existsSync(path) || readFileSync(path, "utf8") !== text) replace(path, text);
   }
 
   /** After a start of the agent nobody has said anything yet: who is master has VRRP's own address bound. */
@@ -238,6 +281,7 @@ export class Groups {
   #isReady(group: DirectorGroupFragment): boolean {
     const { loop } = this.#options;
     if (loop.reached === null || this.#missing.has(group.groupId)) return false;
+    if (!this.#hasCaughtUp(group)) return false;
     return this.#servicesOf(group).every(({ id, hash }) => {
       const state = loop.states.get(id);
       return state?.state === "applied" && state.hash === hash;
@@ -297,6 +341,8 @@ export class Groups {
       findings.push({ code: "member.vrrpDown", message: "keepalived does not run here." });
     if (this.#isCutOff(group))
       findings.push({ code: "member.cutOff", message: "No real server of the group's services answers here." });
+    if (!this.#hasCaughtUp(group))
+      findings.push({ code: "member.catchingUp", message: "It does not know the connections yet that the others carry." });
     return [...findings, ...[this.#rivals.get(group.groupId) ?? []].flat()];
   }
 }
@@ -309,10 +355,10 @@ function replace(path: string, text: string): void {
   renameSync(`${path}.new`, path);
 }
 
-function readMembers(path: string): Record<string, Member> {
+function readKept<T>(path: string): T | undefined {
   try {
     return JSON.parse(readFileSync(path, "utf8"));
   } catch {
-    return {}; // none yet, or cut short: roles are found anew
+    return undefined; // none yet, or cut short: it is found anew
   }
 }
