@@ -2,15 +2,15 @@ import { readFileSync } from "node:fs";
 import { request } from "node:https";
 import pg from "pg";
 
-/** The administrator that the appliance is started with. */
-export const admin = { username: "admin", password: "correct horse battery staple" };
-
 interface Place {
   consoleUrl: string;
   apiUrl: string;
   agentUrl: string;
   databaseUrl: string;
   caFile: string;
+  admin: { username: string; password: string };
+  /** Where the lab behind the appliance keeps its state, when there is one. */
+  labState?: string;
 }
 const variable = "TRIGON_BROWSER_TEST";
 

@@ -1,8 +1,9 @@
 import { type APIRequestContext, test as base, expect, type Page } from "@playwright/test";
-import { admin, place } from "./appliance.ts";
+import { place } from "./appliance.ts";
 
 /** Signs in through the form. */
 export async function signIn(page: Page): Promise<void> {
+  const { admin } = place();
   await page.goto("/sign-in");
   await page.locator('input[name="username"]').fill(admin.username);
   await page.locator('input[name="password"]').fill(admin.password);

@@ -4,6 +4,7 @@ import { defineConfig } from "@playwright/test";
 export default defineConfig({
   testDir: ".",
   testMatch: "*.spec.ts",
+  testIgnore: "fleet/**",
   globalSetup: "./start-appliance.ts",
   outputDir: "../../test-results/browser",
   // One appliance serves all of them: files run one after another.

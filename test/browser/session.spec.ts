@@ -1,4 +1,4 @@
-import { admin, place } from "./appliance.ts";
+import { place } from "./appliance.ts";
 import { expect, signIn, test } from "./console.ts";
 
 test.describe("without a session", () => {
@@ -7,11 +7,11 @@ test.describe("without a session", () => {
   test("a stranger sees only the sign-in page, and comes back to where they wanted to be", async ({ page, complaints: _ }) => {
     await page.goto("/services?q=web");
     await expect(page).toHaveURL(/\/sign-in\?next=/);
-    await page.getByLabel("User name").fill(admin.username);
+    await page.getByLabel("User name").fill(place().admin.username);
     await page.getByLabel("Password").fill("not the password");
     await page.getByRole("button", { name: "Sign in" }).click();
     await expect(page.getByRole("alert").filter({ hasText: "wrong" })).toBeVisible();
-    await page.getByLabel("Password").fill(admin.password);
+    await page.getByLabel("Password").fill(place().admin.password);
     await page.getByRole("button", { name: "Sign in" }).click();
     await expect(page).toHaveURL(/\/services\?q=web$/);
     await expect(page.getByRole("heading", { name: "Services" })).toBeVisible();
@@ -65,7 +65,7 @@ test("signing out ends the session for good", async ({ browser, baseURL }) => {
   const page = await context.newPage();
   await signIn(page);
   const cookies = await context.cookies();
-  await page.getByRole("button", { name: `Signed in as ${admin.username}` }).click();
+  await page.getByRole("button", { name: `Signed in as ${place().admin.username}` }).click();
   await page.getByRole("menuitem", { name: "Sign out" }).click();
   await expect(page).toHaveURL(/\/sign-in/);
   await context.addCookies(cookies); // a stolen copy of the old cookie

@@ -2,7 +2,9 @@ import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, prepare, startAppliance } from "../../infra/appliance.mjs";
-import { admin, handOver } from "./appliance.ts";
+import { handOver } from "./appliance.ts";
+
+const admin = { username: "admin", password: "correct horse battery staple" };
 
 /** Starts the appliance on loopback with an empty database, and stops it after the last test. */
 export default async function start(): Promise<() => Promise<void>> {
@@ -21,6 +23,7 @@ export default async function start(): Promise<() => Promise<void>> {
     agentUrl: appliance.agentUrl,
     databaseUrl: appliance.databaseUrl,
     caFile: appliance.caFile,
+    admin,
   });
   return async () => {
     await appliance.stop();
