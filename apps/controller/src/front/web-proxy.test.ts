@@ -4,7 +4,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import { type ClientHttp2Session, connect, type IncomingHttpHeaders } from "node:http2";
 import { request } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Hono } from "hono";
@@ -28,8 +28,11 @@ beforeAll(async () => {
   const name = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"];
   execFileSync("openssl", ["req", "-x509", ...key, ...name, "-days", "2", "-out", join(folder, "cert.pem")], { stdio: "ignore" });
   ca = readFileSync(join(folder, "cert.pem"), "utf8");
-  // Says what it was told, with headers that only HTTP/1.1 knows.
+  // Says what it was told, with headers that only HTTP/1.1 knows. Its connections end when idle, at the worst moment: with the next request.
+  const served = new WeakSet<Socket>();
   web = createServer({ keepAliveTimeout: 5_000 }, (incoming, outgoing) => {
+    if (served.has(incoming.socket)) return void incoming.socket.destroy();
+    served.add(incoming.socket);
     outgoing.setHeader("keep-alive", "timeout=5");
     outgoing.setHeader("x-method", incoming.method ?? "");
     outgoing.end(incoming.method === "HEAD" ? undefined : JSON.stringify(incoming.headers));

@@ -21,7 +21,8 @@ function dropForwardingClaims(incoming: IncomingMessage): void {
 /** Everything that is not the API's goes to the web app at `webUrl`, unread: HEAD, 304, compression and aborts stay exact. */
 export function createWebProxy(webUrl: string, onError: (error: Error) => void): WebProxy {
   const target = new URL(webUrl);
-  const agent = new Agent({ keepAlive: true, maxSockets: 256 });
+  // A connection for each request: one kept alive may be closed by the web app just as the next request goes out on it, which is then lost.
+  const agent = new Agent({ keepAlive: false, maxSockets: 256 });
   const proxy = createProxyServer({ target: webUrl, xfwd: true, agent });
   proxy.on("error", (error, _incoming, outgoing) => {
     onError(error);
@@ -34,8 +35,8 @@ export function createWebProxy(webUrl: string, onError: (error: Error) => void):
     }
   });
   proxy.on("proxyRes", (answer, incoming) => {
-    if (incoming.httpVersionMajor < 2) return;
-    for (const name of hopByHop) delete answer.headers[name];
+    // That the web app closes its connection is nothing to a client of HTTP/1.1; of HTTP/2 none of them may be told.
+    for (const name of incoming.httpVersionMajor < 2 ? ["connection", "keep-alive"] : hopByHop) delete answer.headers[name];
   });
   return {
     request(incoming, outgoing) {
