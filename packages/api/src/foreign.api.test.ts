@@ -68,6 +68,21 @@ test("one that is to be removed is told to the agent until it is gone", async ()
   expect(await audited("removed")).toMatchObject([{ objectId: id(), detail: { service: keyOf(81) } }]);
 });
 
+test("the dry run of an adoption makes no service anew, says what else would be done, and does none of it", async () => {
+  const spec = { key: keyOf(82), name: "old-shop" };
+  const preview = await fleet.caller.node.preview({ id: id(), action: "adoptForeign", spec });
+  expect(preview).toMatchObject({ dryRun: true, before: null, after: { name: "old-shop", vip: "192.0.2.99", port: 82 } });
+  const [node] = preview.nodes.filter(({ nodeId }) => nodeId === id());
+  expect(node).toMatchObject({ problems: [] });
+  const commands = node!.steps.flatMap((step) => step.commands);
+  // The firewall-mark service is the one by which paths are proved.
+  expect(commands.filter((line) => line.startsWith("ipvsadm"))).toEqual(["ipvsadm -A -f 21586 -s rr"]);
+  expect(commands).toContain("ip addr add 192.0.2.99/32 dev eth0");
+  expect((await fleet.caller.node.foreign({ id: id() })).data.map(({ decision }) => decision)).toEqual(["ignore", null, null]);
+  expect((await fleet.caller.virtualService.list({})).data).toEqual([]);
+  expect(await audited("adopted")).toEqual([]);
+});
+
 test("one that is adopted becomes a virtual service that means the very same to the kernel", async () => {
   const service = await fleet.caller.node.adoptForeign({ id: id(), spec: { key: keyOf(82), name: "old-shop" } });
   expect(service).toMatchObject({

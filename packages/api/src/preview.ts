@@ -1,4 +1,5 @@
 import {
+  type AddressResource,
   type Fragment,
   type PreviewNode,
   type PreviewStep,
@@ -6,6 +7,7 @@ import {
   resourceKey,
   type ServiceCountersView,
   type ServiceHealth,
+  serviceKeyOf,
   type TableRow,
   type TouchedConnections,
 } from "@trigon/model";
@@ -18,8 +20,16 @@ import type { LiveReport } from "./live.ts";
 import { addDifference, planAddress, planDirectorGroup, planService, type SubjectPlan } from "./plan-store.ts";
 import type { ViewSources } from "./views.ts";
 
-/** What a rehearsed write leads to, node by node: the agent's own `resolve` and `diff` over what each node last said. */
-export function previewNodes(draft: Draft, sources: ViewSources, counters: readonly ServiceCountersView[]): PreviewNode[] {
+/**
+ * What a rehearsed write leads to, node by node: the agent's own `resolve` and `diff` over what each node last said. `adopted`: the key of a
+ * foreign service that becomes ours as it stands.
+ */
+export function previewNodes(
+  draft: Draft,
+  sources: ViewSources,
+  counters: readonly ServiceCountersView[],
+  adopted?: string,
+): PreviewNode[] {
   const drafts = [draft, ...draft.foresee()];
   const after = drafts.at(-1)!.state;
   const subjects = [...new Set(drafts.flatMap(({ touched }) => [...touched.serviceIds]))].map((id) => ({
@@ -34,7 +44,7 @@ export function previewNodes(draft: Draft, sources: ViewSources, counters: reado
   const nodeIds = new Set<string>();
   for (const subject of subjects) addDifference(subject.before, subject.after, nodeIds);
   return [...nodeIds]
-    .flatMap((id) => previewNode(id, subjects, after, sources, connections) ?? [])
+    .flatMap((id) => previewNode(id, subjects, after, sources, connections, adopted) ?? [])
     .toSorted((a, b) => a.role.localeCompare(b.role) || a.nodeName.localeCompare(b.nodeName));
 }
 
@@ -52,6 +62,7 @@ function previewNode(
   after: FleetState,
   { plans, live }: ViewSources,
   connections: ReadonlyMap<string, TouchedConnections>,
+  adopted: string | undefined,
 ): PreviewNode | undefined {
   const node = after.nodes.get(id);
   if (!node) return undefined;
@@ -90,9 +101,18 @@ function previewNode(
   }
 
   const rows = new Map(table?.rows.map((row) => [row.key, row]));
-  const { ours, observed } = kernelOf(keys, was, rows, (key, row) => {
+  const isAdopted = (key: string) => key === adopted || (key.startsWith("ipvsDestination ") && serviceKeyOf(key) === adopted);
+  const { ours, observed } = kernelOf(keys, was, rows, isAdopted, (key, row) => {
     if (desired.get(key)) problem("foreign", `Something that Trigon did not make stands there: ${row.observed ?? key}`);
   });
+  // The VIP of a service that stands is mostly bound too, and is taken over with it.
+  const vip = adopted && desired.get(adopted);
+  for (const key of vip ? ours : []) {
+    const wanted = desired.get(key);
+    const isBound =
+      wanted?.kind === "address" && vip && "address" in vip && wanted.address === vip.address && holds(node, wanted);
+    if (isBound) observed.set(key, wanted);
+  }
   const { build, remove } = diff({
     keys: ours,
     desired: (key) => desired.get(key),
@@ -105,6 +125,11 @@ function previewNode(
   });
   preview.steps = [...build, ...remove].map((step) => previewStep(step, connections));
   return preview;
+}
+
+function holds(node: StoredNode, { interface: name, address }: AddressResource): boolean {
+  const own = node.facts?.interfaces.find((one) => one.name === name);
+  return own?.addresses.some((one) => one.address === address) ?? false;
 }
 
 function resolved(
@@ -135,6 +160,7 @@ function kernelOf(
   keys: ReadonlySet<string>,
   was: ReadonlyMap<string, Resource>,
   rows: ReadonlyMap<string, TableRow>,
+  isAdopted: (key: string) => boolean,
   onForeign: (key: string, row: TableRow) => void,
 ): { ours: Set<string>; observed: Map<string, Resource> } {
   const ours = new Set<string>();
@@ -143,6 +169,11 @@ function kernelOf(
     const row = rows.get(key);
     const before = was.get(key);
     if (row?.state === "foreign" && !before) {
+      if (isAdopted(key) && row.resource) {
+        ours.add(key);
+        observed.set(key, row.resource as unknown as Resource);
+        continue;
+      }
       onForeign(key, row);
       continue;
     }

@@ -98,6 +98,8 @@ export interface Services {
     decide(call: Call, input: ForeignDecisionInput): Promise<{ data: ForeignServiceView[] }>;
     /** Makes it a virtual service; the agent takes it over when it stands exactly as planned. */
     adopt(call: Call, input: { id: string; key: string; name: string }): Promise<VirtualServiceView>;
+    /** What it would do, with nothing written. */
+    previewAdoption(call: Call, input: { id: string; key: string; name: string }): Promise<ChangePreview>;
   };
   enrollment: {
     list(input: ListInput): Promise<Page<EnrollmentTokenView>>;

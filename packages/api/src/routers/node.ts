@@ -1,4 +1,13 @@
-import { ForeignServiceView, guardFields, Id, Name, NodeDetailView, NodeView, VirtualServiceView } from "@trigon/model";
+import {
+  ChangePreview,
+  ForeignServiceView,
+  guardFields,
+  Id,
+  Name,
+  NodeDetailView,
+  NodeView,
+  VirtualServiceView,
+} from "@trigon/model";
 import { z } from "zod";
 import { ById, ForeignDecisionInput, ListInput, MaintenanceOptions, NodeRoles, Pages, Revision } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
@@ -6,6 +15,9 @@ import { WatchInput, watch } from "./watch.ts";
 
 const tag = "Nodes";
 const ByRevision = z.strictObject({ id: Id, revision: Revision });
+
+/** A foreign service by its key, and what it shall be called. */
+const Adoption = z.strictObject({ key: z.string().max(256), name: Name });
 
 export const nodeRouter = router({
   list: procedure
@@ -110,11 +122,18 @@ export const nodeRouter = router({
         tag,
         summary: "Make a foreign service a virtual service, with the same state in the kernel",
         body: "spec",
+        preview: true,
       },
     })
-    .input(ById.extend({ spec: z.strictObject({ key: z.string().max(256), name: Name }) }))
+    .input(ById.extend({ spec: Adoption }))
     .output(VirtualServiceView)
     .mutation(({ ctx, input }) => ctx.services.foreign.adopt(ctx.call, { id: input.id, ...input.spec })),
+
+  preview: procedure
+    .meta({ scope: "virtual-service:write" })
+    .input(ById.extend({ action: z.literal("adoptForeign"), spec: Adoption }))
+    .output(ChangePreview)
+    .mutation(({ ctx, input }) => ctx.services.foreign.previewAdoption(ctx.call, { id: input.id, ...input.spec })),
 
   decideForeign: procedure
     .meta({

@@ -1,14 +1,16 @@
-import { DomainError, type ForeignServiceView, VirtualServiceSpec } from "@trigon/model";
+import { type ChangePreview, DomainError, type ForeignServiceView, VirtualServiceSpec } from "@trigon/model";
 import { adopted, type ForeignService, foreignServices } from "@trigon/planner";
 import type { Call } from "../actor.ts";
+import type { Draft } from "../draft.ts";
 import { holderOf } from "../group-view.ts";
 import { newId } from "../new-id.ts";
+import { previewNodes } from "../preview.ts";
 import { parseOrThrow } from "../problem.ts";
 import { audit } from "../record.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
 import { serviceView } from "../views.ts";
-import { serviceEditor } from "./service-editor.ts";
+import { lintOf, serviceEditor } from "./service-editor.ts";
 
 /** Services in directors' tables that Trigon did not make: shown until somebody decides. */
 export function foreign({ db, store, live, sources, controllerAddresses }: ServiceContext): Services["foreign"] {
@@ -52,6 +54,23 @@ export function foreign({ db, store, live, sources, controllerAddresses }: Servi
     });
   }
 
+  /** The write that makes a virtual service of a foreign one. Throws what stands against it. */
+  function adoption(id: string, { id: nodeId, key, name }: { id: string; key: string; name: string }) {
+    const answer = adopted(found(nodeId, key), name);
+    if ("refusal" in answer) throw new DomainError("input.invalid", answer.refusal);
+    return async (draft: Draft) => {
+      const node = draft.state.node(nodeId);
+      const group = node.directorGroupId === null ? undefined : draft.state.groups.get(node.directorGroupId);
+      if (!group || holderOf(sources, group.id) !== nodeId)
+        throw new DomainError("input.invalid", `${node.name} does not hold the VIPs of its group.`);
+      const spec = parseOrThrow(VirtualServiceSpec, { ...answer.spec, directorGroupId: group.id });
+      await editor.create(draft, id, spec, { heldBy: nodeId });
+      await draft.tx.foreignDecision.deleteMany({ where: { nodeId, key } });
+      await draft.tx.foreignDecision.create({ data: { nodeId, key, decision: "adopt" } });
+      draft.audit("foreignService.adopted", nodeId, { service: key, name });
+    };
+  }
+
   return {
     list,
 
@@ -61,23 +80,26 @@ export function foreign({ db, store, live, sources, controllerAddresses }: Servi
       return list(id);
     },
 
-    async adopt(call, { id: nodeId, key, name }) {
+    async adopt(call, input) {
       await store.refresh();
-      const answer = adopted(found(nodeId, key), name);
-      if ("refusal" in answer) throw new DomainError("input.invalid", answer.refusal);
       const id = newId("virtualService");
-      await store.write(call, async (draft) => {
-        const node = draft.state.node(nodeId);
-        const group = node.directorGroupId === null ? undefined : draft.state.groups.get(node.directorGroupId);
-        if (!group || holderOf(sources, group.id) !== nodeId)
-          throw new DomainError("input.invalid", `${node.name} does not hold the VIPs of its group.`);
-        const spec = parseOrThrow(VirtualServiceSpec, { ...answer.spec, directorGroupId: group.id });
-        await editor.create(draft, id, spec, { heldBy: nodeId });
-        await draft.tx.foreignDecision.deleteMany({ where: { nodeId, key } });
-        await draft.tx.foreignDecision.create({ data: { nodeId, key, decision: "adopt" } });
-        draft.audit("foreignService.adopted", nodeId, { service: key, name });
-      });
+      await store.write(call, adoption(id, input));
       return serviceView(sources, store.state.service(id));
+    },
+
+    async previewAdoption(call, input) {
+      await store.refresh();
+      const id = newId("virtualService");
+      let preview: ChangePreview | undefined;
+      await store.write(call, adoption(id, input), {
+        rehearse: (draft) => {
+          const { spec } = draft.state.service(id);
+          const nodes = previewNodes(draft, sources, [], input.key);
+          const lint = lintOf(draft.state, spec, id);
+          preview = { dryRun: true, changesAnything: true, before: null, after: spec, nodes, connections: null, lint };
+        },
+      });
+      return preview!;
     },
   };
 }
