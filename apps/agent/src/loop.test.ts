@@ -314,6 +314,18 @@ test("settings of a large table are read as often as their share allows, and at 
   expect(kernel.reads.observe - before).toBeLessThan(20);
 });
 
+test("of a table so large that slices cost a multiple, drift is found by the look at everything, within the stated bound", async () => {
+  const loop = await start({ sweepQuickKeys: 0, sweepWholeKeys: 1, auditMs: 80, sweepShare: 1e9 });
+  loop.accept(plan({ fragments: many(3) }));
+  await loop.settled();
+  for (let round = 0; round < 2; round++) {
+    kernel.services.delete(serviceKey(2));
+    await eventually(() => kernel.services.has(serviceKey(2)));
+  }
+  expect(loop.sweepBoundMs).toBeGreaterThanOrEqual(80);
+  expect(kernel.reads.observeAll).toBeGreaterThan(2);
+});
+
 test("an address taken away is put back as soon as the kernel tells", async () => {
   const loop = await start();
   loop.accept(plan({ fragments: [service("v1"), vip("10.2.0.101")] }));

@@ -25,7 +25,7 @@ import type { LoopSlowStarts } from "./slow-start/slow-starts.ts";
 import type { JournalFile } from "./state/journal-file.ts";
 import type { PlanCache, PlanPosition, PlanStep } from "./state/plan-cache.ts";
 import { type Policy, policyRefusal } from "./state/policy.ts";
-import { guessedCostMs, type SweepTimes, sliceCount, slicesOf, sweepRounds } from "./sweep.ts";
+import { guessedCostMs, type SweepTimes, slicesOf, sweepRounds } from "./sweep.ts";
 
 /** All in milliseconds, but for rounds and shares. */
 export interface LoopTimes extends SweepTimes {
@@ -59,7 +59,7 @@ export const loopTimes: LoopTimes = {
   sweepQuickKeys: 1_500,
   sweepQuickShare: 0.4,
   sweepShare: 0.008,
-  sweepSliceKeys: 4_000,
+  sweepWholeKeys: 8_000,
   pollShare: 0.002,
   pollMostMs: 10_000,
   rulesShare: 0.005,
@@ -231,6 +231,8 @@ export class NodeLoop {
   /** Links with VIPs that packets do not pass, and since when (wall clock). */
   readonly #downSince = new Map<string, number>();
   #nextAudit = 0;
+  /** From one look at everything to the next. */
+  #auditEveryMs = 0;
   #nextRules = 0;
   #nextPoll = 0;
 
@@ -294,7 +296,7 @@ export class NodeLoop {
   }
   /** What was changed from outside without the kernel saying so is seen after at most so long. */
   get sweepBoundMs(): number {
-    return this.#rounds * this.#times.sweepTickMs;
+    return this.#isSweptWhole() ? this.#auditEveryMs + this.#times.sweepTickMs : this.#rounds * this.#times.sweepTickMs;
   }
 
   /** Ids whose state changed or that went since the last call. */
@@ -559,10 +561,9 @@ export class NodeLoop {
       this.#foreign = result.foreign;
       for (const vip of symmetricDifference(before, foreignAddresses(result.foreign)))
         if (this.#parsed.has(`dv:${vip}`)) this.#work.fragments.add(`dv:${vip}`);
-      const { auditMs, auditShare, auditMostMs } = this.#times;
-      const ownWork = work.fragments.size === 0 && result.steps.length === 0 ? cpuMs : 0;
-      this.#nextAudit =
-        performance.now() + Math.max(auditMs, Math.min(auditMostMs, 100 * (performance.now() - began)), ownWork / auditShare);
+      const isOwnWork = work.fragments.size === 0 && result.steps.length === 0;
+      this.#auditEveryMs = this.#auditAfterMs(performance.now() - began, isOwnWork ? cpuMs : null);
+      this.#nextAudit = performance.now() + this.#auditEveryMs;
       this.#tableVersion++;
     }
     this.#learn(result, foundAt);
@@ -582,6 +583,18 @@ export class NodeLoop {
     }
     for (const [name, since] of work.back) this.#announceOn(name, since);
     this.#onChange();
+  }
+
+  /** When to look at everything again after one look took so long; `cpuMs` null: it was busy with other things too. */
+  #auditAfterMs(tookMs: number, cpuMs: number | null): number {
+    const { auditMs, auditShare, auditMostMs, sweepShare } = this.#times;
+    const slowness = Math.min(auditMostMs, 100 * tookMs);
+    if (!this.#isSweptWhole()) return Math.max(auditMs, slowness, (cpuMs ?? 0) / auditShare);
+    return Math.max(auditMs, slowness, (cpuMs ?? guessedCostMs(this.#desired.size)) / (sweepShare + auditShare));
+  }
+
+  #isSweptWhole(): boolean {
+    return this.#desired.size >= this.#times.sweepWholeKeys;
   }
 
   /** Switches and routers may know those VIPs elsewhere, or no more, and the kernel announces no address of a link that comes back. */
@@ -845,9 +858,14 @@ export class NodeLoop {
     this.#sweepCpuMs = 0;
     const keys = [...this.#desired.keys()];
     this.#polled = keys.filter(isPolled);
+    if (this.#isSweptWhole()) {
+      this.#sliceMs = this.#times.auditMs;
+      this.#nextSlice = now;
+      return;
+    }
     const rest = keys.filter((key) => !isPolled(key) && !isRule(key));
     this.#rounds = sweepRounds(rest.length, this.#sweepCostMs ?? guessedCostMs(rest.length), this.#times);
-    this.#slices = slicesOf(rest, sliceCount(rest.length, this.#rounds, this.#times));
+    this.#slices = slicesOf(rest, this.#times.sweepRounds);
     this.#sliceMs = (this.#rounds / Math.max(1, this.#slices.length)) * this.#times.sweepTickMs;
     this.#nextSlice = now;
   }

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { sliceCount, slicesOf, sweepRounds } from "./sweep.ts";
+import { slicesOf, sweepRounds } from "./sweep.ts";
 
 const times = {
   sweepTickMs: 750,
@@ -7,7 +7,7 @@ const times = {
   sweepQuickKeys: 1_500,
   sweepQuickShare: 0.4,
   sweepShare: 0.02,
-  sweepSliceKeys: 4_000,
+  sweepWholeKeys: 8_000,
 };
 
 test("a small table is swept quickly; a large or dear one takes as long as its share of a core needs", () => {
@@ -18,13 +18,6 @@ test("a small table is swept quickly; a large or dear one takes as long as its s
   expect(sweepRounds(40_000, 3_000, times)).toBe(200);
   expect(sweepRounds(1_501, 60, times)).toBe(4);
   expect(sweepRounds(1_501, 20, times)).toBe(2);
-});
-
-test("a large table is cut into few slices, a small one into as many as there are rounds", () => {
-  expect(sliceCount(40_000, 200, times)).toBe(10);
-  expect(sliceCount(11_000, 60, times)).toBe(2);
-  expect(sliceCount(40_000, 4, times)).toBe(4);
-  expect(sliceCount(10, 2, times)).toBe(2);
 });
 
 test("slices hold every key once, in order", () => {

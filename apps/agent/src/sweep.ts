@@ -2,15 +2,15 @@
 export interface SweepTimes {
   /** Milliseconds of one round, in which at most one slice is looked at. */
   sweepTickMs: number;
-  /** Slices of the quickest sweep. */
+  /** Slices of a sweep, and rounds of the quickest. */
   sweepRounds: number;
   /** A table of so many keys is small: it has the quickest sweep, where that takes at most `sweepQuickShare` of one core. */
   sweepQuickKeys: number;
   sweepQuickShare: number;
   /** The share of one core that any other sweep may take: it lasts as long as that needs. */
   sweepShare: number;
-  /** Slices of a large table have at least so many keys, further apart: many small ones cost a multiple. */
-  sweepSliceKeys: number;
+  /** From so many keys on the look at everything is the sweep: slices far apart cost a multiple of it. It then has the share of both. */
+  sweepWholeKeys: number;
 }
 
 /** In how many rounds a sweep of so many keys, of this cost (milliseconds of CPU for all of it), is done. Pure. */
@@ -18,11 +18,6 @@ export function sweepRounds(keys: number, costMs: number, times: SweepTimes): nu
   const { sweepTickMs, sweepRounds: quickest, sweepQuickKeys, sweepQuickShare, sweepShare } = times;
   if (keys <= sweepQuickKeys && costMs <= sweepQuickShare * sweepTickMs * quickest) return quickest;
   return Math.max(quickest, Math.ceil(costMs / (sweepShare * sweepTickMs)));
-}
-
-/** Into how many slices a sweep of so many rounds is cut. */
-export function sliceCount(keys: number, rounds: number, { sweepRounds: quickest, sweepSliceKeys }: SweepTimes): number {
-  return Math.min(rounds, Math.max(quickest, Math.floor(keys / sweepSliceKeys)));
 }
 
 /** Before any sweep was measured: CPU milliseconds for so many keys, on a machine of some years. */
