@@ -20,8 +20,13 @@ const fragment = DirectorGroupFragment.parse({
   others: [{ nodeId: "n2", name: "dir2", priority: 200, addresses: ["10.2.0.12", "fd00:2::12"] }],
   vips: ["10.2.0.100", "fd00:2::100"],
 });
+const farOthers = [254, 200, 190].map((priority) => ({ ...fragment.others[0]!, nodeId: `n${priority}`, priority }));
 const texts = (change: Partial<DirectorGroupFragment> = {}, on = facts) =>
   directorGroup({ ...fragment, ...change }, on).map(textOf);
+
+test("priorities, however far apart, come to ranks that tracking can turn round", () => {
+  expect(texts({ priority: 1, others: farOthers }).at(-1)).toContain(" priority 94 ");
+});
 
 test("a member speaks from its own address, moves VIPs of both families, and carries connections both ways", () => {
   expect(texts().slice(-3)).toEqual([

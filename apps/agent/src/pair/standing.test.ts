@@ -25,6 +25,22 @@ test("who was asked for takes them, if it is fit", () => {
   expect(winner(master, { isAsked: true, isReady: false })).toBe("first");
 });
 
+test("whatever their ranks, of which there are 16", () => {
+  const ranks = Array.from({ length: 16 }, (_, rank) => 100 - 2 * rank);
+  const sum = (own: number, standing: Partial<Standing>) => own + trackValue({ ...fit, ...standing });
+  for (const mine of ranks)
+    for (const theirs of ranks) {
+      if (mine === theirs) continue;
+      expect(sum(mine, master)).toBeGreaterThan(sum(theirs, {}));
+      expect(sum(mine, { isAsked: true })).toBeGreaterThan(sum(theirs, master));
+      expect(sum(mine, {})).toBeGreaterThan(sum(theirs, { ...master, isReady: false }));
+      expect(sum(mine, {})).toBeGreaterThan(sum(theirs, { ...master, isCutOff: true }));
+      expect(sum(mine, { ...master, isReady: false })).toBeGreaterThan(sum(theirs, { isReady: false }));
+      expect(sum(mine, { ...master, isCutOff: true })).toBeGreaterThan(sum(theirs, { isCutOff: true }));
+      expect(sum(mine, { ...master, isCutOff: true })).toBeGreaterThan(sum(theirs, { isReady: false }));
+    }
+});
+
 test("notices of roles are read, others are not", () => {
   expect(parseNotice('INSTANCE "dg_1" MASTER 148')).toEqual({ groupId: "dg_1", role: "master" });
   expect(parseNotice('INSTANCE "dg_1" FAULT 0')).toEqual({ groupId: "dg_1", role: "fault" });

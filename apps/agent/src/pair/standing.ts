@@ -17,8 +17,8 @@ export interface Standing {
 /** Holding the VIPs is worth more than any difference between members' own priorities, of which there are at most 30. */
 const held = 50;
 const asked = 100;
-/** Enough to lose the VIPs to a member that sees its real servers, not to one that is unfit or as cut off. */
-const cutOff = -60;
+/** Enough for a holder of the first rank to lose the VIPs to one of the last that sees its real servers, not to one that is unfit or as cut off. */
+const cutOff = -82;
 
 /** What is added to a member's priority: VRRP then gives the VIPs to the highest of those that hear each other. */
 export function trackValue({ role, isReady, isCutOff, preempt, isAsked }: Standing): number {
