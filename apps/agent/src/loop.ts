@@ -60,6 +60,7 @@ export const loopTimes: LoopTimes = {
   sweepQuickShare: 0.4,
   sweepShare: 0.008,
   sweepWholeKeys: 8_000,
+  sweepMostMs: 300_000,
   pollShare: 0.002,
   pollMostMs: 10_000,
   rulesShare: 0.005,
@@ -587,10 +588,11 @@ export class NodeLoop {
 
   /** When to look at everything again after one look took so long; `cpuMs` null: it was busy with other things too. */
   #auditAfterMs(tookMs: number, cpuMs: number | null): number {
-    const { auditMs, auditShare, auditMostMs, sweepShare } = this.#times;
+    const { auditMs, auditShare, auditMostMs, sweepShare, sweepMostMs } = this.#times;
     const slowness = Math.min(auditMostMs, 100 * tookMs);
     if (!this.#isSweptWhole()) return Math.max(auditMs, slowness, (cpuMs ?? 0) / auditShare);
-    return Math.max(auditMs, slowness, (cpuMs ?? guessedCostMs(this.#desired.size)) / (sweepShare + auditShare));
+    const spreadMs = (cpuMs ?? guessedCostMs(this.#desired.size)) / (sweepShare + auditShare);
+    return Math.max(auditMs, slowness, Math.min(sweepMostMs, spreadMs));
   }
 
   #isSweptWhole(): boolean {

@@ -11,6 +11,8 @@ export interface SweepTimes {
   sweepShare: number;
   /** From so many keys on the look at everything is the sweep: slices far apart cost a multiple of it. It then has the share of both. */
   sweepWholeKeys: number;
+  /** And is at least so often, however much a busy machine says that it cost. */
+  sweepMostMs: number;
 }
 
 /** In how many rounds a sweep of so many keys, of this cost (milliseconds of CPU for all of it), is done. Pure. */
