@@ -1,8 +1,10 @@
 // `npm run bench -- takeover [--runs N] [--held N] [--only FAULT,…] [--json FILE]`: what a client sees of faults of a pair, beside keepalived configured by hand.
+import { createHash } from "node:crypto";
 import { rmSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Lab, type LabHost, startLoad, stateFolder, until } from "@trigon/lab";
-import { applyPlan, fragmentsOf, holds, installAgent, startAgent } from "../lab/agent.ts";
+import { agentProtocol } from "@trigon/model";
+import { agentStatus, applyPlan, fragmentsOf, holds, installAgent, startAgent } from "../lab/agent.ts";
 import { areKnown, startProber } from "../lab/pair-traffic.ts";
 import { report } from "./report.ts";
 import { quantile } from "./statistics.ts";
@@ -93,6 +95,23 @@ const trigonPlan = (name: Director, preferred: { nodeId: string; generation: num
   return [...services.flatMap(({ service, vip }) => [service, { ...vip, heldBy: "vrrp" }]), group];
 };
 
+/** Gives a running agent a plan as its link would: to start `trigon-agent apply` would keep the guest's one processor busy for a second. */
+async function givePlan(at: LabHost, fragments: readonly object[]): Promise<void> {
+  const { position } = (await agentStatus(at))!;
+  const generation = position!.generation + 1;
+  const whole = fragments.map((fragment) => {
+    const hash = createHash("sha256").update(JSON.stringify(fragment)).digest("hex").slice(0, 16);
+    return { ...fragment, generation, hash };
+  });
+  const plan = {
+    ...{ protocol: agentProtocol, fleetId: "local", epoch: 1, generation, nodeId: "local" },
+    since: null,
+    observeOnly: false,
+  };
+  await at.writeFile("/run/plan.json", JSON.stringify({ ...plan, allowMassRemoval: true, fragments: whole, tombstones: [] }));
+  await at.sh("curl -sf -o /dev/null --data-binary @/run/plan.json --unix-socket /var/lib/trigon/agent.sock http://agent/apply");
+}
+
 const trigon: Subject = {
   async setUp() {
     await installAgent(...directors.map(({ name }) => host(name)));
@@ -104,10 +123,10 @@ const trigon: Subject = {
   killKeepalived: (at) => at.sh("kill -9 $(cat /var/lib/trigon/vrrp/keepalived.pid /var/lib/trigon/vrrp/vrrp.pid)"),
   killAgent: (at) => at.sh("kill -9 $(grep -o '[0-9]*' /var/lib/trigon/agent.lock | head -1)"),
   start: (at) => startAgent(at),
-  move(from) {
+  async move(from) {
     moves += 1;
     const preferred = { nodeId: other(from), generation: moves };
-    return Promise.all(directors.map(({ name }) => applyPlan(host(name), trigonPlan(name, preferred))));
+    await Promise.all(directors.map(({ name }) => givePlan(host(name), trigonPlan(name, preferred))));
   },
   refill: null,
   async isWhole() {
@@ -239,6 +258,8 @@ const faults: Record<
   power: {
     ...{ title: "power loss", target: "0.5 s, 0 lost" },
     act: async (_, from) => {
+      // Its kernel would go on for a moment: namespaces take their time to go.
+      await host(from).sh("ip link set eth0 down; ip link set eth1 down");
       await lab.rebuildHost(from);
       await onlyPeer(from);
     },

@@ -10,7 +10,7 @@ import {
 } from "@trigon/model";
 import { defaultRoute, onLinkInterface } from "./network.ts";
 import { ResolveError } from "./resolve-error.ts";
-import { expireNodest, filterRule, from, module, ruleOrder, sysctlIfPresent, to } from "./resources.ts";
+import { filterRule, from, module, ruleOrder, sysctlIfPresent, to } from "./resources.ts";
 
 /** One for all groups: a kernel has one daemon that sends and one that takes in, whatever the number of groups. See decisions/002. */
 export const syncId = 86;
@@ -23,7 +23,6 @@ const syncMulticast = "224.0.0.81";
  */
 const syncSettings: readonly Resource[] = [
   module("ip_vs"),
-  expireNodest("0"),
   sysctlIfPresent("net/ipv4/vs/sync_threshold", "3 0"),
   sysctlIfPresent("net/ipv4/vs/sync_refresh_period", "10"),
   sysctlIfPresent("net/ipv4/vs/sync_retries", "2"),

@@ -16,12 +16,12 @@ import {
 } from "@trigon/model";
 import { interfaceToward } from "./network.ts";
 import { pathResources } from "./path-resources.ts";
-import { expireNodest, filterRule, from, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
+import { filterRule, from, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
 import { honoursPersistence, needsFallback, possibleDestinations, servingDestinations } from "./serving.ts";
 import { letIn, openService } from "./vip-guard.ts";
 
-/** A removed real server resets its clients instead of hanging them; a group in mode `vrrp` wants it otherwise (decisions/002). */
-const baseline: readonly Resource[] = [module("ip_vs"), { ...expireNodest("1"), isDefault: true }];
+/** Kept on every director: a removed real server resets its clients instead of hanging them, and quiescing holds for pinned clients too. */
+const baseline: readonly Resource[] = [module("ip_vs"), sysctlIfPresent("net/ipv4/vs/expire_nodest_conn", "1")];
 const reuse = sysctlIfPresent("net/ipv4/vs/conn_reuse_mode", "1");
 
 const quiescent = sysctlIfPresent("net/ipv4/vs/expire_quiescent_template", "1");

@@ -23,9 +23,6 @@ export function sysctlIfPresent(path: string, value: string): SysctlResource {
   return { ...sysctl(path, value), ifPresent: true };
 }
 
-/** Whether the first packet of a connection whose real server was taken out ends it (1), or is dropped (0) in case the real server comes back. */
-export const expireNodest = (value: "0" | "1"): SysctlResource => sysctlIfPresent("net/ipv4/vs/expire_nodest_conn", value);
-
 /** For settings where the kernel uses the greatest of several, and more than asked is as good. */
 export function sysctlAtLeast(path: string, atLeast: number): SysctlResource {
   return { kind: "sysctl", key: resourceKey.sysctl(path), path, atLeast };
