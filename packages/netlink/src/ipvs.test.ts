@@ -1,11 +1,13 @@
 import { expect, test } from "vitest";
 import { CodecError } from "./codec.ts";
+import { beginGeneric } from "./genl.ts";
 import {
   describeOperation,
   destinationIdToWire,
   destinationToWire,
   encodeBatch,
   encodeCommand,
+  IpvsClient,
   type IpvsDestination,
   type IpvsOperation,
   type IpvsService,
@@ -14,8 +16,10 @@ import {
   serviceIdToWire,
   serviceToWire,
 } from "./ipvs.ts";
-import { type CommandRequest, ipvsCommand, serviceReply, serviceRequest } from "./ipvs-wire.ts";
-import { parseMessages } from "./message.ts";
+import { type CommandRequest, commandReply, ipvsCommand, serviceReply, serviceRequest } from "./ipvs-wire.ts";
+import { endMessage, messageOffsets, parseMessages, writeMessage } from "./message.ts";
+import { NetlinkSocket, type RawSocket } from "./transport.ts";
+import { Writer } from "./writer.ts";
 
 const service: IpvsService = {
   family: "inet",
@@ -142,4 +146,41 @@ test("11,000 operations are encoded into as many messages without a buffer each"
   }
   const encoded = encodeBatch(operations, 28);
   expect(parseMessages(encoded).length).toBe(11_000);
+});
+
+test("destinations are taken apart only when something other than their counters changed", async () => {
+  let [weight, packets] = [1, 5];
+  const answers: RawSocket = {
+    send(request, _options, done) {
+      done();
+      const writer = new Writer(512);
+      const start = beginGeneric(writer, 30, ipvsCommand.newDestination, 1);
+      const destination = { address: Buffer.from([10, 0, 0, 1]), port: 80, forward: 3, weight, family: 2 };
+      const counted = { activeConnections: packets, stats: () => ({ inPackets: packets }) };
+      commandReply.write(writer, { destination: { ...destination, upperThreshold: 0, lowerThreshold: 0, ...counted } });
+      endMessage(writer, start);
+      writeMessage(writer, 3, 0, () => undefined); // NLMSG_DONE
+      const bytes = Buffer.from(writer.written());
+      for (const offset of messageOffsets(bytes)) request.copy(bytes, offset + 8, 8, 12);
+      queueMicrotask(() => hear(bytes, { port: 0 }));
+    },
+    on(event: string, listener: unknown) {
+      if (event === "message") hear = listener as typeof hear;
+    },
+    close: () => undefined,
+    ref: () => undefined,
+    unref: () => undefined,
+  };
+  let hear: (bytes: Buffer, from: { port: number }) => void = () => undefined;
+  const client = IpvsClient.of(new NetlinkSocket(answers), 30);
+  const service = { family: "inet", protocol: 6, address: "192.0.2.1", port: 80 } as const;
+  const first = await client.readDestinations(service);
+  expect(first.items).toMatchObject([{ address: "10.0.0.1", port: 80, weight: 1, forward: "droute" }]);
+  packets = 6;
+  expect(await client.readDestinations(service, first)).toBe(first);
+  weight = 0;
+  const second = await client.readDestinations(service, first);
+  expect(second.items).toMatchObject([{ weight: 0 }]);
+  expect(await client.readDestinations(service, second)).toBe(second);
+  client.close();
 });
