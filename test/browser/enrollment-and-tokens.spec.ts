@@ -27,6 +27,9 @@ test("the line to copy works with the pin in it, and the row says that the scrip
   await expect(page.getByRole("row", { name: /rs-new/ })).toContainText("Script fetched");
   await page.getByRole("tab", { name: "wget" }).click();
   await expect(page.getByTitle("The line to run")).toContainText("wget");
+  await page.getByRole("tab", { name: "Ansible" }).click();
+  // The same line as a task's command, without sudo.
+  await expect(page.getByTitle("The line to run")).toContainText(`cmd: |\n      ${line!.replace("sudo sh", "sh")}`);
 
   await page
     .getByRole("row", { name: /rs-new/ })

@@ -210,7 +210,12 @@ export type EnrollmentTokenView = z.infer<typeof EnrollmentTokenView>;
 /** Shown once: the secret is kept only as a hash. */
 export const EnrollmentTokenCreated = EnrollmentTokenView.extend({
   token: z.string(),
-  commands: z.object({ curl: z.string(), wget: z.string() }),
+  commands: z.object({
+    curl: z.string(),
+    wget: z.string(),
+    /** One task, in YAML: does nothing on a machine that is a node already. */
+    ansible: z.string(),
+  }),
 });
 
 export const ApiTokenView = ApiTokenSpec.omit({ expiresInDays: true }).extend({

@@ -1,6 +1,15 @@
 import { createHash, randomBytes, timingSafeEqual } from "node:crypto";
 import type { Database } from "@trigon/db";
-import { DomainError, type EnrollAnswer, type EnrollmentTokenView, type EnrollRequest, Name, type NodeRole } from "@trigon/model";
+import {
+  DomainError,
+  type EnrollAnswer,
+  type EnrollmentTokenCreated,
+  type EnrollmentTokenView,
+  type EnrollRequest,
+  Name,
+  type NodeRole,
+} from "@trigon/model";
+import type { z } from "zod";
 import type { Call } from "../actor.ts";
 import type { Certificates } from "../certificates.ts";
 import { decodeCursor, encodeCursor, pageOf } from "../cursor.ts";
@@ -34,6 +43,7 @@ export interface EnrollmentDesk {
   enroll(request: EnrollRequest, address: string | null): Promise<EnrollAnswer>;
 }
 
+type EnrollmentCommands = z.infer<typeof EnrollmentTokenCreated>["commands"];
 type Row = NonNullable<Awaited<ReturnType<Database["prisma"]["enrollmentToken"]["findUnique"]>>>;
 
 const hashOf = (secret: string) => createHash("sha256").update(secret).digest("hex");
@@ -113,12 +123,21 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
     return row;
   }
 
-  function commandsFor(id: string, token: string): { curl: string; wget: string } {
+  function commandsFor(id: string, token: string): EnrollmentCommands {
     const url = `${publicUrl}/enroll/install.sh?t=${id}`;
-    const shell = `sudo sh -s -- --token ${token}`;
+    const shell = `sh -s -- --token ${token}`;
+    const curl = `curl -fsSk --proto '=https' --pinnedpubkey '${pin()}' '${url}'`;
     return {
-      curl: `curl -fsSk --proto '=https' --pinnedpubkey '${pin()}' '${url}' | ${shell}`,
-      wget: `wget -qO- --https-only --no-check-certificate --pinnedpubkey '${pin()}' '${url}' | ${shell}`,
+      curl: `${curl} | sudo ${shell}`,
+      wget: `wget -qO- --https-only --no-check-certificate --pinnedpubkey '${pin()}' '${url}' | sudo ${shell}`,
+      ansible: [
+        "- name: Enroll in Trigon",
+        "  become: true",
+        "  ansible.builtin.shell:",
+        "    creates: /var/lib/trigon/identity/enrollment.json",
+        "    cmd: |",
+        `      ${curl} | ${shell}`,
+      ].join("\n"),
     };
   }
 

@@ -134,7 +134,7 @@ function orNull(text: unknown): unknown {
 
 function CommandCard({ created, onAnother }: { created: Created; onAnother: () => void }) {
   const t = useTranslations();
-  const [tool, setTool] = useState<"curl" | "wget">("curl");
+  const [tool, setTool] = useState<"curl" | "wget" | "ansible">("curl");
   const box = (text: string) => (
     <CopyBox text={text} label={t("enroll.line")} copyLabel={t("common.copy")} copiedLabel={t("common.copied")} />
   );
@@ -157,9 +157,12 @@ function CommandCard({ created, onAnother }: { created: Created; onAnother: () =
           items={[
             { value: "curl", label: "curl", content: box(created.commands.curl) },
             { value: "wget", label: "wget", content: box(created.commands.wget) },
+            { value: "ansible", label: "Ansible", content: box(created.commands.ansible) },
           ]}
         />
-        <Callout tone="info">{t("enroll.once")}</Callout>
+        <Callout tone="info">
+          {t("enroll.once")} {t("enroll.offline")}
+        </Callout>
       </div>
     </Card>
   );
