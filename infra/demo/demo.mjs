@@ -1,5 +1,5 @@
 // `npm run demo`: from a fresh clone to balanced packets. Uses only Node's built-ins until the dependencies are there.
-//   --check      end after the table: exit code 0 when every service answered as it should, else 1
+//   --check      end after the takeover drill: exit code 0 when all was as it should be, else 1
 //   --json FILE  write {consoleUrl, apiUrl, caFile, apiToken, adminUser, adminPassword}
 import { spawn } from "node:child_process";
 import { join } from "node:path";

@@ -1,4 +1,4 @@
-import { type Lab, type LoadFailure, startLoad, until } from "@trigon/lab";
+import { type Lab, type LoadFailure, runLoad, startLoad, until } from "@trigon/lab";
 import type { DirectorGroupView, GroupMoveView, VirtualServiceView } from "@trigon/model";
 import type { RestClient } from "./rest-client.ts";
 import type { World } from "./world.ts";
@@ -45,10 +45,14 @@ export async function holdConnections(lab: Lab, services: readonly VirtualServic
 
 /** What a client saw of a drill. */
 export interface Drill {
+  isRight: boolean;
   view: GroupMoveView;
   /** The longest time without a new connection on the way there or back; null: there was none at all. */
   gapMs: number | null;
   held: number;
+  lost: readonly LoadFailure[];
+  /** New connections that failed once all was over. */
+  failedAfter: number;
 }
 
 /** The client's own ports in `ss -Htn` lines. */
@@ -91,5 +95,9 @@ export async function runDrill({ api, lab }: World, services: readonly VirtualSe
     { deadlineMs: 60_000, everyMs: 100 },
   );
   const { gapMs } = await probing.stop();
-  return { view, gapMs, held: held.count };
+  // A connection that is silent for three seconds is one that was lost: so long new ones are made.
+  const { failed: failedAfter } = await runLoad(lab.host("client"), { targets: targetsOf(services), seconds: 4, rate: 5 });
+  const lost = await held.stop();
+  const isRight = view.state === "done" && gapMs !== null && failedAfter === 0 && lost.length === 0;
+  return { isRight, view, gapMs, held: held.count, lost, failedAfter };
 }
