@@ -855,8 +855,11 @@ export class NodeLoop {
   }
 
   #cutSlices(now: number): void {
-    // What the last whole sweep took, unless it was cut short by other work.
-    if (this.#sweepCpuMs > 0) this.#sweepCostMs = ((this.#sweepCostMs ?? this.#sweepCpuMs) + this.#sweepCpuMs) / 2;
+    // What the last whole sweep took, unless it was cut short by other work. One that met a busy machine must not make the next ones rare.
+    if (this.#sweepCpuMs > 0) {
+      const before = Math.max(1, this.#sweepCostMs ?? guessedCostMs(this.#desired.size));
+      this.#sweepCostMs = Math.min((before + this.#sweepCpuMs) / 2, 2 * before);
+    }
     this.#sweepCpuMs = 0;
     const keys = [...this.#desired.keys()];
     this.#polled = keys.filter(isPolled);
