@@ -1,4 +1,4 @@
-import { type Lab, type LoadFailure, runLoad, startLoad, until } from "@trigon/lab";
+import { type LoadFailure, runLoad, startLoad, until } from "@trigon/lab";
 import type { DirectorGroupView, GroupMoveView, VirtualServiceView } from "@trigon/model";
 import type { RestClient } from "./rest-client.ts";
 import type { World } from "./world.ts";
@@ -31,18 +31,6 @@ export async function makePair(api: RestClient): Promise<void> {
 const targetsOf = (services: readonly VirtualServiceView[]) =>
   services.filter(({ forwarding }) => forwarding === "dr" || forwarding === "tun").map(({ vip, port }) => `${vip}:${port}`);
 
-/** Connections that a client holds. */
-export interface Held {
-  count: number;
-  /** Ends them; answers those that were lost, and how. */
-  stop(): Promise<LoadFailure[]>;
-}
-
-export async function holdConnections(lab: Lab, services: readonly VirtualServiceView[]): Promise<Held> {
-  const load = await startLoad(lab.host("client"), { targets: targetsOf(services), held: heldConnections });
-  return { count: heldConnections, stop: async () => (await load.stop()).failures.filter(({ held }) => held) };
-}
-
 /** What a client saw of a drill. */
 export interface Drill {
   isRight: boolean;
@@ -63,7 +51,7 @@ const portsOf = (lines: string): number[] =>
   });
 
 /** The VIPs go to the peer and back, while a client holds connections and makes new ones. */
-export async function runDrill({ api, lab }: World, services: readonly VirtualServiceView[], held: Held): Promise<Drill> {
+export async function runDrill({ api, lab }: World, services: readonly VirtualServiceView[]): Promise<Drill> {
   let group = await onlyGroup(api);
   await until(
     "a director that could take over",
@@ -72,21 +60,23 @@ export async function runDrill({ api, lab }: World, services: readonly VirtualSe
       if (group.status.move.toNodeId !== null) return true;
       throw new Error(group.status.move.refusal?.message);
     },
-    { deadlineMs: 30_000, everyMs: 100 },
+    { deadlineMs: 90_000, everyMs: 100 },
   );
+  const client = lab.host("client");
+  const holding = await startLoad(client, { targets: targetsOf(services), held: heldConnections });
   const peer = group.members.find(({ nodeId }) => nodeId === group.status.move.toNodeId)!.name;
   await until(
     `${peer} to know the held connections`,
     async () => {
-      const open = await lab.host("client").sh("ss -Htn state established dport = :80");
+      const open = await client.sh("ss -Htn state established dport = :80");
       const table = await lab.host(peer).sh("grep ESTABLISHED /proc/net/ip_vs_conn_sync || :");
       const unknown = portsOf(open).filter((port) => !table.includes(` ${port.toString(16).toUpperCase().padStart(4, "0")} `));
       if (unknown.length === 0) return true;
       throw new Error(`it knows nothing of those from ports ${unknown.join(" ")}`);
     },
-    { deadlineMs: 15_000, everyMs: 100 },
+    { deadlineMs: 30_000, everyMs: 100 },
   );
-  const probing = await startLoad(lab.host("client"), { targets: targetsOf(services), rate: probesPerSecond });
+  const probing = await startLoad(client, { targets: targetsOf(services), rate: probesPerSecond });
   const { id } = await api.call<GroupMoveView>("POST", `/director-groups/${group.id}/drill`, {});
   const moves = async () => (await api.call<{ data: GroupMoveView[] }>("GET", `/director-groups/${group.id}/moves`)).data;
   const view = await until(
@@ -96,8 +86,8 @@ export async function runDrill({ api, lab }: World, services: readonly VirtualSe
   );
   const { gapMs } = await probing.stop();
   // A connection that is silent for three seconds is one that was lost: so long new ones are made.
-  const { failed: failedAfter } = await runLoad(lab.host("client"), { targets: targetsOf(services), seconds: 4, rate: 5 });
-  const lost = await held.stop();
+  const { failed: failedAfter } = await runLoad(client, { targets: targetsOf(services), seconds: 4, rate: 5 });
+  const lost = (await holding.stop()).failures.filter(({ held }) => held);
   const isRight = view.state === "done" && gapMs !== null && failedAfter === 0 && lost.length === 0;
-  return { isRight, view, gapMs, held: held.count, lost, failedAfter };
+  return { isRight, view, gapMs, held: heldConnections, lost, failedAfter };
 }

@@ -5,7 +5,7 @@ import { byteShare, fetchAnswers, type HttpAnswer, useRealFrames } from "@trigon
 import type { VirtualServiceView } from "@trigon/model";
 import { freePort } from "../appliance.mjs";
 import { startGentleLoad } from "./gentle-load.ts";
-import { type Drill, holdConnections, makePair, runDrill } from "./pair.ts";
+import { type Drill, makePair, runDrill } from "./pair.ts";
 import { hostOfRip } from "./services.ts";
 import { createDemoServices, enrollAll, startWorld, type World } from "./world.ts";
 
@@ -86,21 +86,25 @@ function drillLine(drill: Drill | Error): string {
   return `  ${isRight ? "✓" : "✗"} takeover drill  ${way}: ${gap}, ${lost.length} of ${held} held connections lost (DR and Tunnel, as the client saw it)${after}${reasons}`;
 }
 
+const sayWhere = ({ consoleUrl, caFile, admin }: World["appliance"]) =>
+  say(`  console    ${consoleUrl}   (a certificate of its own CA: ${caFile})
+  user       ${admin.username}
+  password   ${admin.password}
+
+  A look inside: npm run lab -- exec --name demo dir1 -- ipvsadm -Ln
+`);
+
 try {
   const isFree = await freePort(8443).then(
     () => true,
     () => false,
   );
   world = await startWorld({ name: "demo", port: isFree ? 8443 : undefined, onStep: step });
-  // While no VIP is in service both directors join at once.
-  await makePair(world.api);
   await enrollAll(world, step);
   step("creating one virtual service per forwarding through the REST API");
   const services = await createDemoServices(world.api);
   await useRealFrames(world.lab);
   step("sending real HTTP from the lab's client to each VIP");
-  // Held from here on, so that the peer knows them when the drill begins.
-  const held = await holdConnections(world.lab, services);
   const rows: Row[] = [];
   for (const service of services) rows.push(await measure(world, service));
   say(`\n${table(rows)}\n
@@ -120,8 +124,12 @@ try {
     };
     writeFileSync(path, `${JSON.stringify(content, null, 2)}\n`, { mode: 0o600 });
   }
-  const drill = await runDrill(world, services, held).catch((error: unknown) => error as Error);
-  say(`${drillLine(drill)}\n`);
+  if (!isCheck) sayWhere(appliance);
+  step("making the two directors a pair, and moving the VIPs there and back");
+  const drill = await makePair(world.api)
+    .then(() => runDrill(world!, services))
+    .catch((error: unknown) => error as Error);
+  say(`\n${drillLine(drill)}\n`);
   const isRight = rows.every((row) => row.isRight) && "isRight" in drill && drill.isRight;
   if (isCheck) {
     say(isRight ? "  Every service answered as it should." : "  ✗ Not every service answered as it should.");
@@ -131,13 +139,7 @@ try {
     world.lab.host("client"),
     services.map(({ vip, port }) => `${vip}:${port}`),
   );
-  say(`  console    ${appliance.consoleUrl}   (a certificate of its own CA: ${appliance.caFile})
-  user       ${appliance.admin.username}
-  password   ${appliance.admin.password}
-
-  A look inside: npm run lab -- exec --name demo dir1 -- ipvsadm -Ln
-  The lab's client keeps a gentle load on every service, so that charts have something to show.
-  Ctrl-C stops everything.`);
+  say(`  The lab's client keeps a gentle load on every service, so that charts have something to show. Ctrl-C stops everything.`);
 } catch (error) {
   say(`\n  ✗ ${error instanceof Error ? error.message : String(error)}`);
   await stop(1);
