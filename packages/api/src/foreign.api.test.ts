@@ -99,6 +99,21 @@ test("one that is adopted becomes a virtual service that means the very same to 
   expect(await audited("adopted")).toHaveLength(1);
 });
 
+test("taking an adoption back is refused, since it would take the service out of the kernel; deleting it is not", async () => {
+  const [service] = (await fleet.caller.virtualService.list({})).data;
+  const { data: changes } = await fleet.caller.change.list({ query: "old-shop" });
+  await expect(fleet.caller.change.undo({ id: changes[0]!.id })).rejects.toThrow(/old-shop stood on .* before it was adopted/);
+  expect((await fleet.caller.virtualService.list({})).data).toHaveLength(1);
+  await fleet.caller.virtualService.delete({ id: service!.id, revision: "*" });
+  expect(await fleet.database.sql(`SELECT key FROM "foreignDecision" WHERE decision = 'adopt'`)).toEqual([]);
+  // What is made anew under the same address was never a stranger's.
+  const { name, vip, port } = service!;
+  const made = await fleet.caller.virtualService.create({ spec: { name, vip, port, forwarding: "nat" } });
+  const { data } = await fleet.caller.change.list({ query: "old-shop" });
+  await fleet.caller.change.undo({ id: data[0]!.id });
+  expect((await fleet.caller.virtualService.list({})).data).toEqual([]);
+});
+
 test("an unknown service and one that no virtual service can be are refused", async () => {
   await expect(fleet.caller.node.decideForeign({ id: id(), spec: { key: keyOf(9), decision: "remove" } })).rejects.toThrow(
     /no.*9|not report/,

@@ -1,4 +1,4 @@
-import { DomainError, type FieldError, type LintFinding, VirtualServiceSpec } from "@trigon/model";
+import { DomainError, type FieldError, type LintFinding, resourceKey, VirtualServiceSpec } from "@trigon/model";
 import { canonicalJson, type FleetNode, lintService, type ValidationContext, validateService } from "@trigon/planner";
 import type { Draft } from "../draft.ts";
 import type { StoredGroup, StoredService, StoredSpec } from "../fleet-rows.ts";
@@ -56,6 +56,8 @@ export function serviceEditor(controllerAddresses: () => readonly string[]): Ser
     checkRevision(service.revision, revision);
     const { spec } = service;
     draft.putService({ ...service, revision: service.revision + 1, updatedAt: draft.now, deletedAt: draft.now });
+    const key = resourceKey.ipvsService(spec.protocol, spec.vip, spec.port);
+    await draft.tx.foreignDecision.deleteMany({ where: { key, decision: "adopt" } });
     draft.change({ action: "deleted", objectKind: "virtualService", objectId: id, objectName: spec.name, before: spec });
     draft.audit("virtualService.deleted", id, { name: spec.name });
   }

@@ -1,4 +1,4 @@
-import { DirectorGroupSpec, DomainError, Name, type Scope, VirtualServiceSpec } from "@trigon/model";
+import { DirectorGroupSpec, DomainError, Name, resourceKey, type Scope, VirtualServiceSpec } from "@trigon/model";
 import { canonicalJson } from "@trigon/planner";
 import { z } from "zod";
 import type { Draft } from "../draft.ts";
@@ -37,8 +37,9 @@ export function canUndo(state: FleetState, change: UndoableChange): boolean {
 }
 
 /** The compensating change, by the same way as any other. Throws `revision.stale` when the object was changed since, `change.irreversible` when there is no way back. */
-export function undo(draft: Draft, change: UndoableChange, services: ServiceEditor): Promise<void> | void {
+export async function undo(draft: Draft, change: UndoableChange, services: ServiceEditor): Promise<void> {
   checkUntouched(draft.state, change);
+  if (change.objectKind === "virtualService" && change.action === "created") await checkNotAdopted(draft, change);
   draft.undoes(change.id);
   draft.audit("change.undone", change.objectId, { change: change.id, name: change.objectName });
   const { objectId: id, action, before } = change;
@@ -79,6 +80,16 @@ function checkUntouched(state: FleetState, change: UndoableChange): void {
     }
   }
   throw new DomainError("change.irreversible", `There is no way back from this change of ${change.objectName}.`);
+}
+
+/** What was in the kernel before Trigon must not go from there because somebody takes its adoption back. */
+async function checkNotAdopted(draft: Draft, { objectId, objectName }: UndoableChange): Promise<void> {
+  const { spec } = draft.state.service(objectId);
+  const key = resourceKey.ipvsService(spec.protocol, spec.vip, spec.port);
+  const adoption = await draft.tx.foreignDecision.findFirst({ where: { key, decision: "adopt" }, include: { node: true } });
+  if (!adoption) return;
+  const detail = `${objectName} stood on ${adoption.node.name} before it was adopted, and carries traffic: taking the adoption back would remove it there. Delete the virtual service if that is what you want.`;
+  throw new DomainError("change.irreversible", detail);
 }
 
 /** Whether what has a spec still is as the change left it: gone, or of that very spec. */
