@@ -75,6 +75,7 @@ async function standIn({ lab, appliance }: World, onPlan: (plan: PlanEnvelope) =
       },
       onReportNow: () => undefined,
       onProbe: () => undefined,
+      onAsk: async () => ({ problem: "a bench answers nothing" }),
       onState: (state, reason) => {
         if (reason !== null) console.log(`stand-in: ${state}: ${reason}`);
       },

@@ -124,6 +124,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
           health.hasten(serviceId);
           proofs.hasten(serviceId);
         },
+        onAsk: async (question) => (await import("./ask/answer.ts")).answerTo(question, kernel),
         onState: (state, reason) => log.info(`controller: ${state}`, reason === null ? {} : { reason }),
       },
     });

@@ -75,6 +75,7 @@ export async function startController(options: {
       onNodeChanged: (nodeId, generation) => hub.announce(nodeId, generation),
       onNodeEdited: (nodeId) => hub.wake(nodeId),
       onProbe: (nodeId, serviceId) => hub.probe(nodeId, serviceId),
+      onAsk: (nodeId, id, question) => hub.ask(nodeId, id, question),
       log: (line) => log.warn(line),
     });
     closers.push(() => api.close());

@@ -1,4 +1,5 @@
 import {
+  type AgentAnswer,
   type AgentCounters,
   type AgentHint,
   type AgentReport,
@@ -14,22 +15,11 @@ import type { Certificates } from "./certificates.ts";
 import type { CounterStore } from "./counters.ts";
 import type { StoredNode } from "./fleet-rows.ts";
 import { holderOf } from "./group-view.ts";
+import { newsText } from "./news.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
 import { foreignWishes, forgetRemoved } from "./services/foreign-services.ts";
 import { guardOfPlan, takenBackBy } from "./services/guards.ts";
-
-const probePrefix = "probe ";
-
-/** What replicas tell each other so that a director looks at a service at once. */
-const probeNews = (directorNodeId: string, serviceId: string): string => `${probePrefix}${directorNodeId} ${serviceId}`;
-
-/** The inverse of what `hint` tells; undefined for other news. */
-export function readProbeNews(news: string): { directorNodeId: string; serviceId: string } | undefined {
-  if (!news.startsWith(probePrefix)) return undefined;
-  const [directorNodeId = "", serviceId = ""] = news.slice(probePrefix.length).split(" ");
-  return { directorNodeId, serviceId };
-}
 
 /** Who a client certificate speaks for, and its serial: lower-case hex without leading zeros. */
 interface CertificateOwner {
@@ -60,6 +50,8 @@ export interface AgentDesk {
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
   /** Has the directors of these services look at once, as far as the node serves them. */
   hint(nodeId: string, hint: AgentHint): Promise<void>;
+  /** A question of `asks` is answered. */
+  answered(nodeId: string, answer: AgentAnswer): Promise<void>;
   renew(peer: CertificateOwner, csr: string): Promise<z.infer<typeof RenewAnswer>>;
   /** A stream of the node was opened, or its last one ended. */
   connected(nodeId: string, isConnected: boolean): void;
@@ -215,8 +207,13 @@ export function agentDesk(
         const service = store.state.services.get(serviceId);
         const isServed = service?.gates.some(({ wanted, admitted }) => (admitted ?? wanted)?.nodeId === nodeId);
         const director = service && holderOf({ state: store.state, live }, service.spec.directorGroupId);
-        if (isServed && director) await context.db.tell(probeNews(director, serviceId));
+        if (isServed && director) await context.db.tell(newsText({ kind: "probe", nodeId: director, serviceId }));
       }
+    },
+
+    async answered(nodeId, answer) {
+      live.seen(nodeId);
+      await context.asks.answered(nodeId, answer);
     },
 
     async renew({ nodeId, serial }, csr) {

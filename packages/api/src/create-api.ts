@@ -3,19 +3,22 @@ import { networkInterfaces } from "node:os";
 import { type Database, listen } from "@trigon/db";
 import { DirectorGroupSpec } from "@trigon/model";
 import type { Actor } from "./actor.ts";
-import { type AgentDesk, agentDesk, readProbeNews } from "./agent-desk.ts";
+import { type AgentDesk, agentDesk } from "./agent-desk.ts";
+import { Asks } from "./asks.ts";
 import { type Certificates, openCertificates } from "./certificates.ts";
 import { Chores } from "./chores.ts";
 import { CounterStore } from "./counters.ts";
 import { FleetStore } from "./fleet-store.ts";
 import { Live } from "./live.ts";
 import { newId } from "./new-id.ts";
+import { readNews } from "./news.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
 import { adminStates } from "./services/admin-states.ts";
 import { apiTokens } from "./services/api-tokens.ts";
 import { auditService } from "./services/audit.ts";
 import { changes } from "./services/changes.ts";
+import { connectionsOf } from "./services/connections.ts";
 import { directorGroups, freshProgress } from "./services/director-groups.ts";
 import { type EnrollmentDesk, enrollment } from "./services/enrollment.ts";
 import { fleet } from "./services/fleet.ts";
@@ -51,6 +54,8 @@ export interface ApiOptions {
   onNodeEdited?: (nodeId: string) => void;
   /** A director shall probe a service at once. */
   onProbe?: (directorNodeId: string, serviceId: string) => void;
+  /** A node that is connected here shall answer a question. */
+  onAsk?: (nodeId: string, id: string, question: unknown) => void;
   log?: (line: string) => void;
   /** Milliseconds; for tests. */
   now?: () => number;
@@ -116,6 +121,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   const traffic = new Statistics({ db, now, steady: () => performance.now(), log });
   const context: ServiceContext = {
     db,
+    asks: new Asks({ db, isConnected: (nodeId) => live.isConnected(nodeId) }),
     store,
     live,
     now,
@@ -152,10 +158,18 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     },
     {
       log,
-      onNews: (news) => {
-        const probe = readProbeNews(news);
-        if (probe) options.onProbe?.(probe.directorNodeId, probe.serviceId);
-        else watchers.emit("enrollmentToken", [news]);
+      onNews: (text) => {
+        const news = readNews(text);
+        switch (news?.kind) {
+          case "probe":
+            return options.onProbe?.(news.nodeId, news.serviceId);
+          case "ask":
+            return options.onAsk?.(news.nodeId, news.id, news.question);
+          case "answer":
+            return void context.asks.fetch(news.id).catch((error: Error) => log(`an answer could not be read: ${error.message}`));
+          case "enrollmentToken":
+            return watchers.emit("enrollmentToken", [news.id]);
+        }
       },
     },
   );
@@ -208,6 +222,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
           const nodeOf = ({ rip, nodeId }: { rip: string; nodeId: string | null }) => nodeId ?? state.index.realServerAt(rip)?.id;
           return counterStore.paths(state, state.service(serviceId), nodeOf);
         },
+        connections: (input) => connectionsOf(context, input),
       },
       watch: (kind, after, signal) => watchers.watch(kind, after, signal),
     },

@@ -108,7 +108,7 @@ test("taking an adoption back is refused, since it would take the service out of
   expect(await fleet.database.sql(`SELECT key FROM "foreignDecision" WHERE decision = 'adopt'`)).toEqual([]);
   // What is made anew under the same address was never a stranger's.
   const { name, vip, port } = service!;
-  const made = await fleet.caller.virtualService.create({ spec: { name, vip, port, forwarding: "nat" } });
+  await fleet.caller.virtualService.create({ spec: { name, vip, port, forwarding: "nat" } });
   const { data } = await fleet.caller.change.list({ query: "old-shop" });
   await fleet.caller.change.undo({ id: data[0]!.id });
   expect((await fleet.caller.virtualService.list({})).data).toEqual([]);

@@ -2,7 +2,7 @@ import { listen } from "@trigon/db";
 import { until } from "@trigon/db/testing/test-database";
 import type { AgentCounters, ArrivalReport, PathReport } from "@trigon/model";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { readProbeNews } from "./agent-desk.ts";
+import { readNews } from "./news.ts";
 import { createTestFleet, factsOf, type TestAgent, type TestFleet } from "./testing/fleet.ts";
 
 let fleet: TestFleet;
@@ -101,5 +101,5 @@ test("a real server's hint reaches its director through every replica, and only 
   await director.api.agents.hint(director.nodeId, { protocol: 1, serviceIds: [service!.id] });
   await until(async () => told.length > 0);
   await listener.close();
-  expect(told.map((news) => readProbeNews(news))).toEqual([{ directorNodeId: director.nodeId, serviceId: service!.id }]);
+  expect(told.map((news) => readNews(news))).toEqual([{ kind: "probe", nodeId: director.nodeId, serviceId: service!.id }]);
 });

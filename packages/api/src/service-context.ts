@@ -1,4 +1,5 @@
 import type { Database } from "@trigon/db";
+import type { Asks } from "./asks.ts";
 import type { CounterStore } from "./counters.ts";
 import type { FleetStore } from "./fleet-store.ts";
 import type { Live } from "./live.ts";
@@ -8,6 +9,7 @@ import type { ViewSources } from "./views.ts";
 /** What use cases are made with. */
 export interface ServiceContext {
   db: Database;
+  asks: Asks;
   store: FleetStore;
   live: Live;
   sources: ViewSources;

@@ -5,6 +5,7 @@ import type {
   AuditEventView,
   ChangePreview,
   ChangeView,
+  ConnectionTableView,
   DirectorGroupSpec,
   DirectorGroupView,
   EnrollmentTokenCreated,
@@ -34,6 +35,7 @@ import type { z } from "zod";
 import type { Call } from "./actor.ts";
 import type {
   ChangeListInput,
+  ConnectionsInput,
   DrainOptions,
   FleetView,
   ForeignDecisionInput,
@@ -153,6 +155,8 @@ export interface Services {
     read(serviceIds: readonly string[] | undefined): Promise<ServiceCountersView[]>;
     /** The verdict on the real path to each real server of a service. */
     paths(serviceId: string): Promise<PathView[]>;
+    /** Asks the director that holds the VIP. Throws `node.notConnected` and `node.noAnswer`. */
+    connections(input: ConnectionsInput): Promise<ConnectionTableView>;
   };
   /** Invalidations of one kind of object, from `after` on; ends with the signal. */
   watch(kind: WatchKind, after: number | undefined, signal: AbortSignal): AsyncIterable<Invalidation>;

@@ -4,6 +4,8 @@ import {
   ApiTokenView,
   AuditEventView,
   ChangeView,
+  ConnectionSortField,
+  canonicalAddress,
   DirectorGroupSpec,
   DirectorGroupView,
   DrainMode,
@@ -18,6 +20,7 @@ import {
   Id,
   LintFinding,
   Name,
+  Network,
   NodeView,
   PathView,
   RealServerSpec,
@@ -51,6 +54,38 @@ export interface Page<T> {
   nextCursor: string | null;
 }
 const page = <T extends z.ZodType>(item: T) => z.object({ data: z.array(item), nextCursor: z.string().nullable() });
+
+const sortText = /^-?(client|realServer|state|expires)$/;
+
+/** A real server as people write it: its address, with or without a port (`10.0.0.21:80`, `[2001:db8::21]:80`). */
+const RealServerText = z.string().transform((text, ctx) => {
+  const bare = canonicalAddress(text);
+  if (bare !== undefined) return { rip: bare };
+  const [, bracketed, plain, port] = /^(?:\[(.+)\]|([^:]+)):(\d{1,5})$/.exec(text) ?? [];
+  const rip = canonicalAddress(bracketed ?? plain ?? "");
+  if (rip !== undefined && Number(port) <= 65_535) return { rip, port: Number(port) };
+  ctx.addIssue({ code: "custom", message: `"${text}" is no address, nor address:port`, params: { code: "address.invalid" } });
+  return z.NEVER;
+});
+
+/** `client`: an address or a network. `sort`: `client`, `realServer`, `state` or `expires`; with `-` before it the greatest first. */
+export const ConnectionsInput = z.strictObject({
+  id: Id,
+  client: Network.optional(),
+  realServer: RealServerText.optional(),
+  state: z.string().max(32).optional(),
+  templates: z.boolean().optional(),
+  sort: z
+    .string()
+    .regex(sortText, "one of client, realServer, state, expires; with - before it the greatest first")
+    .default("client")
+    .transform((text) => ({
+      field: ConnectionSortField.parse(text.replace(/^-/, "")),
+      descending: text.startsWith("-"),
+    })),
+  limit: z.int().min(1).max(1000).default(200),
+});
+export type ConnectionsInput = z.infer<typeof ConnectionsInput>;
 
 /** `null` takes an earlier decision back. */
 export const ForeignDecisionInput = z.strictObject({

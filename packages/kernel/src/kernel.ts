@@ -3,7 +3,7 @@ import { IpvsClient, isNetlinkError, RouteClient } from "@trigon/netlink";
 import type { Action, ActionResult, Found, Kernel, KernelCounters } from "@trigon/reconciler";
 import { type ActionOn, type Adapter, subject } from "./adapter.ts";
 import { AddressAdapter } from "./address.ts";
-import { readConnections } from "./connections.ts";
+import { eachConnection, readConnections } from "./connections.ts";
 import { DuplicateSearch } from "./duplicates.ts";
 import { type IsOurs, readFacts } from "./facts.ts";
 import { failed } from "./failure.ts";
@@ -130,6 +130,7 @@ export function createKernel({
     },
 
     connections: (destinations) => readConnections(destinations),
+    eachConnection: (visit) => eachConnection(visit),
 
     async close() {
       await address.settle();

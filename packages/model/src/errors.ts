@@ -16,6 +16,8 @@ export const errorCodes = {
   "resource.notFound": { status: 404, retry: false },
   "resource.exists": { status: 409, retry: false },
   "resource.inUse": { status: 409, retry: false },
+  "node.notConnected": { status: 409, retry: true },
+  "node.noAnswer": { status: 504, retry: true },
   "group.notPaired": { status: 409, retry: false },
   "group.notReady": { status: 409, retry: true },
   "group.moving": { status: 409, retry: true },

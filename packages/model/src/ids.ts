@@ -13,6 +13,7 @@ export const idPrefixes = {
   apiToken: "pat",
   audit: "aud",
   fleet: "fleet",
+  ask: "ask",
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 

@@ -1,4 +1,5 @@
 export * from "./address.ts";
+export * from "./agent-question.ts";
 export * from "./doctor.ts";
 export * from "./effective-weight.ts";
 export * from "./errors.ts";

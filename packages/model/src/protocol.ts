@@ -227,6 +227,8 @@ export const StreamEvent = z.discriminatedUnion("type", [
   z.object({ type: z.literal("hint"), hint: z.enum(["reportNow", "renew"]) }),
   /** A real server says that something about this service's listener changed: look at once. */
   z.object({ type: z.literal("probe"), serviceId: z.string() }),
+  /** Answered by `POST /agent/v1/answer`. Left unparsed: one that this agent does not know is answered as such. */
+  z.object({ type: z.literal("ask"), id: z.string(), question: z.unknown() }),
 ]);
 export type StreamEvent = z.infer<typeof StreamEvent>;
 
@@ -268,6 +270,7 @@ export const agentPaths = {
   report: "/agent/v1/report",
   counters: "/agent/v1/counters",
   hint: "/agent/v1/hint",
+  answer: "/agent/v1/answer",
   renew: "/agent/v1/renew",
   enroll: "/enroll/v1/nodes",
 } as const;

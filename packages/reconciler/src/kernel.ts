@@ -78,20 +78,37 @@ export interface Kernel {
   /** Counters, apart from state. Keyed by resource key. With `services` (keys) those of these services and their destinations only, no rule's. */
   counters(services?: readonly string[]): Promise<KernelCounters>;
 
-  /** The entries of the connection table for these destinations (keys), IPv4 only, templates left out. It reads the whole table. */
+  /** The connections to these destinations (keys), templates left out. It reads the whole table. */
   connections(destinations: readonly string[]): Promise<IpvsConnection[]>;
+
+  /** Shows every entry of the connection table, templates too, until there are no more or one was answered with "enough". */
+  eachConnection(visit: (entry: IpvsConnectionEntry) => "enough" | undefined): Promise<void>;
 
   close(): Promise<void>;
 }
 
 /** An entry of the kernel's connection table. */
+export interface IpvsConnectionEntry {
+  protocol: Protocol;
+  client: string;
+  /** Null: a template of persistence. */
+  clientPort: number | null;
+  /** The service's address and port; a template of one for all ports has port 0. */
+  address: string;
+  port: number;
+  destination: { address: string; port: number };
+  /** As the kernel spells it: ESTABLISHED, FIN_WAIT, UDP … */
+  state: string;
+  expiresInSeconds: number;
+}
+
+/** A connection through a destination that is known by its key. */
 export interface IpvsConnection {
   protocol: Protocol;
   client: string;
   clientPort: number;
   /** The destination's key. */
   destination: string;
-  /** As the kernel spells it: ESTABLISHED, FIN_WAIT, UDP … */
   state: string;
   expiresInSeconds: number;
 }

@@ -119,6 +119,8 @@ export class MemoryKernel implements Kernel {
   async counters(): Promise<KernelCounters> {
     return { services: new Map(), destinations: new Map(), rules: new Map() };
   }
+  async eachConnection(): Promise<void> {}
+
   async connections(): Promise<[]> {
     return [];
   }

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import {
+  type AgentAnswer,
   type AgentCounters,
   type AgentHint,
   type AgentReport,
@@ -32,6 +33,8 @@ export interface LinkHandlers {
   onReportNow(): void;
   /** A real server says that this service's listener there came or went. */
   onProbe(serviceId: string): void;
+  /** The controller wants to know something of this node. */
+  onAsk(question: unknown): Promise<{ answer: unknown } | { problem: string }>;
   onState(state: LinkState, reason: string | null): void;
 }
 
@@ -201,8 +204,19 @@ export class ControllerLink {
       if (position?.fleetId !== this.#identity.enrollment.fleetId || event.data.generation > position.generation)
         void this.fetchPlan();
     } else if (event.data.type === "probe") this.#handlers.onProbe(event.data.serviceId);
+    else if (event.data.type === "ask") void this.#answer(event.data.id, event.data.question);
     else if (event.data.hint === "renew") void this.#renew();
     else this.#handlers.onReportNow();
+  }
+
+  async #answer(id: string, question: unknown): Promise<void> {
+    try {
+      const answer = await this.#handlers.onAsk(question);
+      await this.#json(agentPaths.answer, { protocol: agentProtocol, id, ...answer } satisfies AgentAnswer);
+    } catch (error) {
+      // Whoever asked waits no longer than a deadline.
+      if (!this.#stop.signal.aborted) this.#log.warn("An answer could not be sent", { reason: reasonOf(error) });
+    }
   }
 
   #armPolling(): void {

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FakeKernel } from "@trigon/kernel/testing/fake";
-import { AgentReport, EnrollRequest, type PlanEnvelope } from "@trigon/model";
+import { AgentReport, agentProtocol, EnrollRequest, type PlanEnvelope } from "@trigon/model";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
 import { silentLog } from "../log.ts";
 import { loopTimes } from "../loop.ts";
@@ -66,6 +66,7 @@ const state = {
   renewed: 0,
   enrolled: [] as EnrollRequest[],
   asked: [] as string[],
+  answers: [] as unknown[],
 };
 
 async function handle(request: IncomingMessage, answer: ServerResponse): Promise<void> {
@@ -106,6 +107,9 @@ async function handle(request: IncomingMessage, answer: ServerResponse): Promise
     case "/agent/v1/report":
       state.reports.push(AgentReport.parse(body));
       return json(200, { accepted: true, wantFull: state.wantFull });
+    case "/agent/v1/answer":
+      state.answers.push(body);
+      return json(200, {});
     case "/agent/v1/renew":
       state.renewed++;
       return json(200, { certificate: signNode(body.csr), ca: file("ca.crt") });
@@ -154,6 +158,7 @@ beforeEach(async () => {
     streamStatus: 200,
     renewed: 0,
     asked: [],
+    answers: [],
   });
   port = 0;
   await listen();
@@ -208,6 +213,7 @@ async function connect(who: Identity = identity()): Promise<void> {
       onPlan: (plan) => (loop.accept(plan).verdict === "gap" ? "gap" : "done"),
       onReportNow: () => reporter?.now(),
       onProbe: () => undefined,
+      onAsk: async (question) => ({ answer: { echo: question } }),
       onState: () => undefined,
     },
   });
@@ -221,6 +227,15 @@ const fragment = (name: string) => directorService(name);
 const plan = (generation: number, fragments: PlanEnvelope["fragments"]) => planEnvelope(generation, { fragments });
 const reported = (id: string) =>
   state.reports.some(({ fragments }) => fragments.some((one) => one.id === id && one.state === "applied"));
+
+test("a question asked on the stream is answered, once, under its id", async () => {
+  await connect();
+  await eventually(() => state.streams.size === 1);
+  const event = { type: "ask", id: "ask_1", question: { what: "time" } };
+  for (const stream of state.streams) stream.write(`event: ask\ndata: ${JSON.stringify(event)}\n\n`);
+  await eventually(() => state.answers.length > 0);
+  expect(state.answers).toEqual([{ protocol: agentProtocol, id: "ask_1", answer: { echo: { what: "time" } } }]);
+});
 
 test("a change said on the stream is in the kernel and reported within moments", async () => {
   await connect();

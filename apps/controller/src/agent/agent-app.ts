@@ -1,6 +1,7 @@
 import type { TLSSocket } from "node:tls";
 import type { HttpBindings } from "@hono/node-server";
 import {
+  AgentAnswer,
   AgentCounters,
   AgentHint,
   AgentReport,
@@ -35,6 +36,7 @@ export interface AgentPort {
   report(nodeId: string, report: AgentReport): Promise<ReportAnswer>;
   counters(nodeId: string, counters: AgentCounters): Promise<void>;
   hint(nodeId: string, hint: AgentHint): Promise<void>;
+  answered(nodeId: string, answer: AgentAnswer): Promise<void>;
   renew(peer: Peer, csr: string): Promise<z.infer<typeof RenewAnswer>>;
   /** The node's stream stands, as of now; or its last one to this replica ended. */
   connected(nodeId: string, isConnected: boolean): void;
@@ -122,6 +124,13 @@ export function createAgentApp(options: {
     const hint = await readJson(c.req.raw, AgentHint, smallBody * 4);
     speaksOurs(hint.protocol);
     await port.hint(c.get("peer").nodeId, hint);
+    return c.json({});
+  });
+
+  app.post(agentPaths.answer, async (c) => {
+    const answer = await readJson(c.req.raw, AgentAnswer, reportLimits.bytes);
+    speaksOurs(answer.protocol);
+    await port.answered(c.get("peer").nodeId, answer);
     return c.json({});
   });
 

@@ -106,6 +106,7 @@ const port: AgentPort = {
   report: async () => ({ accepted: true, wantFull: false }),
   counters: async () => undefined,
   hint: async () => undefined,
+  answered: async () => undefined,
   renew: async () => ({ certificate: "new", ca: "ca" }),
   connected: () => undefined,
   wanted: () => 1,

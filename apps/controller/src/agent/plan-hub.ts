@@ -1,9 +1,14 @@
+import type { StreamEvent } from "@trigon/model";
+
+/** What is said once, and does not matter to who was not listening. */
+type Word = Extract<StreamEvent, { type: "probe" | "ask" }>;
+
 /** Wakes the open stream of a node. Level-triggered: only the newest generation counts, so a slow reader never builds a queue. */
 export class PlanHub {
   readonly #newest = new Map<string, number>();
   readonly #wakers = new Map<string, Set<() => void>>();
-  /** Services to probe at once, by open stream of a node. */
-  readonly #probes = new Map<string, Set<Set<string>>>();
+  /** Words not yet told, by open stream of a node. The same word twice is one. */
+  readonly #words = new Map<string, Set<Map<string, Word>>>();
 
   /** The node's plan is now of `generation`. */
   announce(nodeId: string, generation: number): void {
@@ -19,7 +24,14 @@ export class PlanHub {
 
   /** The node shall probe a service at once. Nobody listening: its next probe comes anyway. */
   probe(nodeId: string, serviceId: string): void {
-    for (const services of this.#probes.get(nodeId) ?? []) services.add(serviceId);
+    for (const words of this.#words.get(nodeId) ?? []) words.set(`probe ${serviceId}`, { type: "probe", serviceId });
+    this.wake(nodeId);
+  }
+
+  /** The node shall answer a question: by its newest stream only, since one answer will do. */
+  ask(nodeId: string, id: string, question: unknown): void {
+    const newest = [...(this.#words.get(nodeId) ?? [])].at(-1);
+    newest?.set(`ask ${id}`, { type: "ask", id, question });
     this.wake(nodeId);
   }
 
@@ -38,8 +50,8 @@ export class PlanHub {
   /** Registers an open stream. `next` answers the newest generation past `since`, or null after `timeoutMs` or a wake without one. */
   follow(nodeId: string): {
     next(since: number, timeoutMs: number): Promise<number | null>;
-    /** Services that were asked to be probed since the last call. */
-    takeProbes(): string[];
+    /** What was said since the last call. */
+    takeWords(): Word[];
     close(): void;
   } {
     let wake: (() => void) | null = null;
@@ -50,9 +62,9 @@ export class PlanHub {
     };
     const wakers = this.#wakers.get(nodeId) ?? new Set();
     this.#wakers.set(nodeId, wakers.add(waker));
-    const services = new Set<string>();
-    const probes = this.#probes.get(nodeId) ?? new Set();
-    this.#probes.set(nodeId, probes.add(services));
+    const words = new Map<string, Word>();
+    const listeners = this.#words.get(nodeId) ?? new Set();
+    this.#words.set(nodeId, listeners.add(words));
     const newer = (since: number) => {
       const generation = this.#newest.get(nodeId);
       return generation !== undefined && generation > since ? generation : null;
@@ -75,15 +87,15 @@ export class PlanHub {
         woken = false;
         return newer(since);
       },
-      takeProbes() {
-        const taken = [...services];
-        services.clear();
+      takeWords() {
+        const taken = [...words.values()];
+        words.clear();
         return taken;
       },
       close: () => {
         waker();
-        probes.delete(services);
-        if (probes.size === 0 && this.#probes.get(nodeId) === probes) this.#probes.delete(nodeId);
+        listeners.delete(words);
+        if (listeners.size === 0 && this.#words.get(nodeId) === listeners) this.#words.delete(nodeId);
         wakers.delete(waker);
         if (wakers.size === 0 && this.#wakers.get(nodeId) === wakers) this.#wakers.delete(nodeId);
       },

@@ -44,6 +44,20 @@ test("a service to probe at once is told to its own director's streams, once, an
   await reader.cancel();
 });
 
+test("a question goes to one stream of its node, the newest", async () => {
+  const hub = new PlanHub();
+  const [older, newer] = [open(hub, 0), open(hub, 0)];
+  for (const { read } of [older, newer]) await read();
+  const next = newer.read();
+  hub.ask("node_b", "ask_0", {});
+  hub.ask("node_a", "ask_1", { what: "connections" });
+  expect(await next).toBe('event: ask\ndata: {"type":"ask","id":"ask_1","question":{"what":"connections"}}\n\n');
+  const after = older.read();
+  hub.announce("node_a", 2);
+  expect(await after).toContain("id: 2\n");
+  for (const { reader } of [older, newer]) await reader.cancel();
+});
+
 test("many changes between two reads are one event with the newest generation", async () => {
   const hub = new PlanHub();
   const { read } = open(hub, 0);

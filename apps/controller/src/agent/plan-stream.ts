@@ -43,12 +43,12 @@ export function planStream(options: {
     async pull(controller) {
       onAlive();
       while (!closed) {
-        const probe = waiting.shift();
-        if (probe) return controller.enqueue(encodeEvent(probe));
+        const word = waiting.shift();
+        if (word) return controller.enqueue(encodeEvent(word));
         const asked = performance.now();
         const generation = await follower.next(since, pingMs);
         if (closed || signal.aborted || !mayStay()) break;
-        for (const serviceId of follower.takeProbes()) waiting.push({ type: "probe", serviceId });
+        waiting.push(...follower.takeWords());
         if (waiting.length > 0 && generation === null) return controller.enqueue(encodeEvent(waiting.shift()!));
         if (generation !== null) {
           since = generation;

@@ -1,5 +1,6 @@
 import {
   ChangePreview,
+  ConnectionTableView,
   guardFields,
   Id,
   LintFinding,
@@ -11,6 +12,7 @@ import {
 import { z } from "zod";
 import {
   ById,
+  ConnectionsInput,
   DrainOptions,
   FieldErrorShape,
   ListInput,
@@ -230,6 +232,20 @@ export const virtualServiceRouter = router({
     .input(z.strictObject({ id: Id }))
     .output(Pages.paths)
     .query(async ({ ctx, input }) => ({ data: await ctx.services.counters.paths(input.id) })),
+
+  connections: procedure
+    .meta({
+      scope: "read",
+      rest: {
+        method: "GET",
+        path: "/virtual-services/{id}/connections",
+        tag,
+        summary: "Who is connected and pinned where, as the director that holds the VIP says now",
+      },
+    })
+    .input(ConnectionsInput)
+    .output(ConnectionTableView)
+    .query(({ ctx, input }) => ctx.services.counters.connections(input)),
 
   watchCounters: procedure.input(CountersInput.optional()).subscription(async function* ({ ctx, input, signal }) {
     // Without ids: a stream that is taken up again has nothing to catch up on.

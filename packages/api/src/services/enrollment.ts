@@ -15,6 +15,7 @@ import type { Certificates } from "../certificates.ts";
 import { decodeCursor, encodeCursor, pageOf } from "../cursor.ts";
 import type { FleetState } from "../fleet-state.ts";
 import { newId } from "../new-id.ts";
+import { newsText } from "../news.ts";
 import { audit } from "../record.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
@@ -179,7 +180,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
         await audit(tx, call, "enrollmentToken.created", id, { role: spec.role, name: spec.name });
         return created;
       });
-      await db.tell(id);
+      await db.tell(newsText({ kind: "enrollmentToken", id }));
       const token = composeToken({ url: publicUrl, id, secret, caSha256: certificates.caSha256 });
       return { ...viewOf(row), token, commands: commandsFor(id, token) };
     },
@@ -193,7 +194,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
         await audit(tx, call, "enrollmentToken.revoked", id, {});
         return tx.enrollmentToken.update({ where: { id }, data: { revokedAt: new Date(now()) } });
       });
-      await db.tell(id);
+      await db.tell(newsText({ kind: "enrollmentToken", id }));
       return viewOf(row);
     },
   };
@@ -201,7 +202,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
   async function touch(id: string, address: string | null, data: Partial<Row>): Promise<void> {
     const contact = { lastContactAt: new Date(now()), lastContactAddress: address };
     const { count } = await db.prisma.enrollmentToken.updateMany({ where: { id }, data: { ...contact, ...data } });
-    if (count > 0) await db.tell(id);
+    if (count > 0) await db.tell(newsText({ kind: "enrollmentToken", id }));
   }
 
   const desk: EnrollmentDesk = {
@@ -262,7 +263,7 @@ export function enrollment(options: EnrollmentOptions): { service: Services["enr
         draft.audit("node.enrolled", nodeId, { name: unique, role, address, tokenId: row.id, serial: signed.serial });
         return unique;
       });
-      await db.tell(row.id);
+      await db.tell(newsText({ kind: "enrollmentToken", id: row.id }));
       return {
         fleetId: store.state.current.id,
         nodeId,

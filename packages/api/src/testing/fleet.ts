@@ -20,6 +20,8 @@ export interface TestFleet {
   clock: { aheadMs: number };
   /** Nodes that were told of a new plan, with its generation. */
   woken: { nodeId: string; generation: number }[];
+  /** What nodes were asked by way of this replica. */
+  asked: { nodeId: string; id: string; question: unknown }[];
   /** A second replica on the same database. */
   replica(): Promise<TestFleet>;
   enroll(role: NodeRole, facts: Facts): Promise<TestAgent>;
@@ -40,6 +42,7 @@ async function replicaOn(database: TestDatabase): Promise<TestFleet> {
   const db = await openDatabase(database.url, newId("fleet"));
   const clock = { aheadMs: 0 };
   const woken: TestFleet["woken"] = [];
+  const asked: TestFleet["asked"] = [];
   const api = await createApi({
     db,
     secretKey,
@@ -49,6 +52,7 @@ async function replicaOn(database: TestDatabase): Promise<TestFleet> {
     controllerAddresses: () => ["192.0.2.250"],
     now: () => Date.now() + clock.aheadMs,
     onNodeChanged: (nodeId, generation) => woken.push({ nodeId, generation }),
+    onAsk: (nodeId, id, question) => asked.push({ nodeId, id, question }),
   });
   const actor = { kind: "user", name: "ada", scopes: everyScope } as const;
   const caller = createCaller({ services: api.services, actor, requestId });
@@ -64,6 +68,7 @@ async function replicaOn(database: TestDatabase): Promise<TestFleet> {
     caller,
     clock,
     woken,
+    asked,
     replica: () => replicaOn(database),
     enroll,
     enrollPair: async () => ({

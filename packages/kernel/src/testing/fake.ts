@@ -23,6 +23,7 @@ import type {
   AddressHolder,
   Found,
   IpvsConnection,
+  IpvsConnectionEntry,
   IpvsCounters,
   Kernel,
   KernelCounters,
@@ -334,6 +335,13 @@ export class FakeKernel implements Kernel {
 
   async connections(destinations: readonly string[]): Promise<IpvsConnection[]> {
     return this.connectionTable.filter(({ destination }) => destinations.includes(destination));
+  }
+
+  /** What `eachConnection` shows. */
+  readonly connectionEntries: IpvsConnectionEntry[] = [];
+
+  async eachConnection(visit: (entry: IpvsConnectionEntry) => "enough" | undefined): Promise<void> {
+    this.connectionEntries.some((entry) => visit(entry) === "enough");
   }
 
   async close(): Promise<void> {

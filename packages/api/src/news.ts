@@ -1,0 +1,22 @@
+/** What replicas tell each other besides the fleet's sequence. */
+export type News =
+  /** An enrollment token's state changed. */
+  | { kind: "enrollmentToken"; id: string }
+  /** A director shall look at a service at once. */
+  | { kind: "probe"; nodeId: string; serviceId: string }
+  /** Whoever a node is connected to asks it. Small: Postgres carries 8,000 bytes. */
+  | { kind: "ask"; nodeId: string; id: string; question: unknown }
+  /** A node's answer lies in the database. */
+  | { kind: "answer"; id: string };
+
+export const newsText = (news: News): string => JSON.stringify(news);
+
+/** Undefined for what a replica of another version says. */
+export function readNews(text: string): News | undefined {
+  try {
+    const news = JSON.parse(text) as News;
+    return typeof news === "object" && news !== null ? news : undefined;
+  } catch {
+    return undefined;
+  }
+}
