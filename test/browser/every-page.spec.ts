@@ -37,6 +37,7 @@ for (const reader of readers) {
       "/services?q=no-such-thing",
       "/services/new",
       `/services/${id}`,
+      `/services/${id}?tab=connections`,
       `/services/${id}?tab=settings`,
     ];
     paths.push(`/services/${id}?tab=history`, `/services/${id}/edit`, "/services/vs_000000000000", "/nodes", "/nodes/enroll");

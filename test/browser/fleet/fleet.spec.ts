@@ -80,6 +80,42 @@ test("a fault shows within five seconds, with its reason and what to do, in both
   await becomes("10.2.0.21 1", "10.2.0.22 1");
 });
 
+test("who is connected shows as the kernel has it, and is filtered", async ({ page, complaints: _ }) => {
+  /** Clients of connections that stand, as `10.1.0.10:40000`. */
+  const standing = async () => {
+    const lines = (await lab.host("dir1").sh("ipvsadm -Lnc")).split("\n");
+    return lines.flatMap((line) => /^TCP .* ESTABLISHED +(\S+) +10\.2\.0\.100:80 /.exec(line)?.[1] ?? []);
+  };
+  await page.goto("/services");
+  await page.getByRole("link", { name: "shop" }).click();
+  await page.getByRole("tab", { name: "Connections" }).click();
+  const load = await startLoad(lab.host("client"), { targets: [`${vip}:80`], rate: 1, held: 6 });
+  try {
+    await until("the held connections to stand", async () => (await standing()).length >= 6, { deadlineMs: 20_000 });
+    await page.getByRole("combobox", { name: "State" }).selectOption("ESTABLISHED");
+    await until(
+      "the page to show what stands",
+      async () => {
+        const before = new Set(await standing());
+        const shown = await page.getByRole("rowheader").allTextContents();
+        const after = await standing();
+        const held = after.filter((client) => before.has(client));
+        return held.length >= 6 && held.every((client) => shown.includes(client));
+      },
+      { deadlineMs: 20_000 },
+    );
+    await page.getByRole("combobox", { name: "Real server" }).selectOption(rips[1]!);
+    await expect(page.getByRole("row").filter({ hasText: rips[0]! })).toHaveCount(0);
+    await expect(page.getByRole("row").filter({ hasText: rips[1]! })).not.toHaveCount(0);
+    await page.getByRole("searchbox", { name: "Client" }).fill("203.0.113.0/24");
+    await expect(page.getByText("No entry matches")).toBeVisible();
+    await page.getByRole("searchbox", { name: "Client" }).fill("nobody");
+    await expect(page.getByRole("alert").filter({ hasText: "neither an address nor a network" })).toBeVisible();
+  } finally {
+    expect(await load.stop()).toMatchObject({ failed: 0, heldFailed: 0 });
+  }
+});
+
 test("a drain tells its progress, and is undone from the history", async ({ page, complaints: _ }) => {
   await page.goto("/services");
   await page.getByRole("link", { name: "shop" }).click();

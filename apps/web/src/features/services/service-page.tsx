@@ -14,13 +14,14 @@ import { useSay } from "../../i18n/say.ts";
 import { live, useCounters, useWatch } from "../../lib/live.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ChangeList } from "../records/change-list.tsx";
+import { ConnectionsTab } from "./connections-tab.tsx";
 import { Lint, useValidation } from "./lint.tsx";
 import { LiveTab } from "./live-tab.tsx";
 import { DeletionPreview } from "./preview.tsx";
 import { SettingsTab } from "./settings-tab.tsx";
 import { specOf } from "./spec.ts";
 
-type Tab = "live" | "settings" | "history";
+type Tab = "live" | "connections" | "settings" | "history";
 
 /** One virtual service: what it does now, how it is set, and what happened to it. */
 export function ServicePage({ id }: { id: string }) {
@@ -78,6 +79,7 @@ export function ServicePage({ id }: { id: string }) {
         }
         items={[
           { value: "live", label: t("service.tabs.live"), content: <LiveTab view={view} counters={counters} /> },
+          { value: "connections", label: t("service.tabs.connections"), content: <ConnectionsTab view={view} /> },
           { value: "settings", label: t("service.tabs.settings"), content: <SettingsTab view={view} /> },
           { value: "history", label: t("service.tabs.history"), content: <ChangeList objectId={id} /> },
         ]}
