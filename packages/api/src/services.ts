@@ -34,6 +34,7 @@ import type {
 import type { z } from "zod";
 import type { Call } from "./actor.ts";
 import type {
+  BulkSpec,
   ChangeListInput,
   ConnectionsInput,
   DrainOptions,
@@ -57,7 +58,8 @@ import type {
 export interface Services {
   virtualServices: {
     list(input: ListInput): Promise<Page<VirtualServiceView>>;
-    rows(input: RowsInput): Promise<Page<ServiceRow>>;
+    /** A page of what a table shows, and how many there are in all. */
+    rows(input: RowsInput): Promise<{ data: ServiceRow[]; total: number }>;
     get(id: string): Promise<VirtualServiceView>;
     create(call: Call, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
     replace(call: Call, id: string, revision: Revision, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
@@ -65,6 +67,8 @@ export interface Services {
     putByName(call: Call, name: string, revision: Revision, spec: VirtualServiceSpec): Promise<VirtualServiceWritten>;
     patch(call: Call, id: string, revision: Revision, patch: VirtualServicePatch): Promise<VirtualServiceWritten>;
     delete(call: Call, id: string, revision: Revision): Promise<void>;
+    /** One thing done to many services; answers how many it changed. Throws what is wrong with each, by `/spec/ids/N`. */
+    bulk(call: Call, spec: BulkSpec): Promise<{ changed: number }>;
     /** What a write would do: the same transaction, rolled back. */
     preview(call: Call, input: ServiceWrite): Promise<ChangePreview>;
     /** Checks a spec without writing it. `id` when it is an edit of an existing service. */

@@ -41,9 +41,28 @@ export const ListInput = z.strictObject({
 });
 export type ListInput = z.infer<typeof ListInput>;
 
+/** What rows of services are ordered by: `state` by how bad it is, `connections` by new ones a second. */
+export const RowOrder = z.enum(["name", "address", "forwarding", "admitted", "connections", "state"]);
+export type RowOrder = z.infer<typeof RowOrder>;
+
 /** `forwarding`, `state`: only services so forwarded, or in this state of sync. */
-export const RowsInput = ListInput.extend({ forwarding: Forwarding.optional(), state: SyncState.optional() });
+export const RowsInput = z.strictObject({
+  query: z.string().max(200).optional(),
+  forwarding: Forwarding.optional(),
+  state: SyncState.optional(),
+  order: RowOrder.default("name"),
+  descending: z.boolean().default(false),
+  offset: z.int().min(0).default(0),
+  limit: z.int().min(1).max(1000).default(100),
+});
 export type RowsInput = z.infer<typeof RowsInput>;
+
+/** One thing done to many services in one change of the fleet: to all of them, or to none. */
+export const BulkSpec = z.strictObject({
+  action: z.enum(["switchOn", "switchOff", "drain", "activate", "delete"]),
+  ids: z.array(Id).min(1).max(1000),
+});
+export type BulkSpec = z.infer<typeof BulkSpec>;
 
 /** `guard`: only changes whose guard is in this state. */
 export const ChangeListInput = ListInput.extend({ guard: GuardState.optional() });
@@ -136,6 +155,7 @@ export const ServiceWrite = z.discriminatedUnion("action", [
   }),
   z.strictObject({ action: z.literal("patch"), id: Id, revision: Revision, spec: VirtualServicePatch }),
   z.strictObject({ action: z.literal("delete"), id: Id, revision: Revision }),
+  z.strictObject({ action: z.literal("bulk"), spec: BulkSpec }),
 ]);
 type ServiceWriteInput = z.infer<typeof ServiceWrite>;
 export type ServiceWrite =
@@ -209,7 +229,7 @@ export const GateListInput = z.strictObject({ serviceId: Id.optional() });
 
 export const Pages = {
   virtualServices: page(VirtualServiceView),
-  serviceRows: page(ServiceRow),
+  serviceRows: z.object({ data: z.array(ServiceRow), total: z.int() }),
   directorGroups: page(DirectorGroupView),
   groupMoves: z.object({ data: z.array(GroupMoveView) }),
   nodes: page(NodeView),

@@ -160,13 +160,77 @@ test("a page's cursor leads to the next page, and one made up is refused", async
       fleet.caller.virtualService.create({ spec: specOf({ name: `page ${name}`, port: 9000 + at }) }),
     ),
   );
-  const first = await fleet.caller.virtualService.rows({ query: "page", limit: 2 });
-  const second = await fleet.caller.virtualService.rows({ query: "page", limit: 2, cursor: first.nextCursor! });
+  const first = await fleet.caller.virtualService.list({ query: "page", limit: 2 });
+  const second = await fleet.caller.virtualService.list({ query: "page", limit: 2, cursor: first.nextCursor! });
   expect([...first.data, ...second.data].map(({ name }) => name)).toEqual(["page a", "page b", "page c"]);
   expect(second.nextCursor).toBeNull();
-  await expect(fleet.caller.virtualService.rows({ cursor: "bm90IGEgY3Vyc29y" })).rejects.toMatchObject({
+  await expect(fleet.caller.virtualService.list({ cursor: "bm90IGEgY3Vyc29y" })).rejects.toMatchObject({
     cause: { fields: [{ code: "cursor.invalid" }] },
   });
+});
+
+test("rows come in the order asked for, a page of them at a time, with how many there are", async () => {
+  await Promise.all(
+    ["192.0.2.9", "192.0.2.10", "2001:db8::9"].map((vip, at) =>
+      fleet.caller.virtualService.create({
+        spec: specOf({
+          name: `row ${"cab"[at]}`,
+          vip,
+          forwarding: "nat",
+          realServers: at === 1 ? [] : [{ rip: vip.replace(/9$/, "8") }],
+        }),
+      }),
+    ),
+  );
+  const names = async (input: object) => {
+    const { data, total } = await fleet.caller.virtualService.rows({ query: "row ", ...input });
+    return `${data.map(({ name }) => name.slice(4)).join("")} of ${total}`;
+  };
+  expect(await names({})).toBe("abc of 3");
+  expect(await names({ descending: true, offset: 1, limit: 1 })).toBe("b of 3");
+  expect(await names({ order: "address" })).toBe("cab of 3"); // .9 before .10
+  expect(await names({ order: "connections" })).toBe("abc of 3"); // nobody counts: by name
+  expect(await names({ offset: 3 })).toBe(" of 3");
+});
+
+test("one thing is done to many services, or to none of them", async () => {
+  const make = (name: string, port: number) =>
+    fleet.caller.virtualService.create({ spec: specOf({ name, vip: "192.0.2.77", port, forwarding: "nat" }) });
+  const [one, two] = [await make("bulk one", 1001), await make("bulk two", 1002)];
+  const ids = [one.id, two.id];
+  const bulk = (action: "switchOff" | "switchOn" | "drain" | "activate" | "delete", of = ids) =>
+    fleet.caller.virtualService.bulk({ spec: { action, ids: of } });
+  const state = () =>
+    fleet.database.sql<{ sequence: number; enabled: boolean; admin: string }>(
+      `SELECT v.sequence, (v.spec->>'enabled')::boolean AS enabled, coalesce(r."adminState", 'active') AS admin FROM "virtualService" v JOIN "realServer" r ON r."serviceId" = v.id
+       WHERE v.name LIKE 'bulk %' AND v."deletedAt" IS NULL ORDER BY v.name`,
+    );
+  const preview = await fleet.caller.virtualService.preview({ action: "bulk", spec: { action: "delete", ids } });
+  expect(preview).toMatchObject({ changesAnything: true, before: null, after: null });
+  expect(await state()).toHaveLength(2);
+
+  expect(await bulk("switchOff")).toEqual({ changed: 2 });
+  const off = await state();
+  expect(off.map(({ enabled }) => enabled)).toEqual([false, false]);
+  expect(off[0]!.sequence).toBe(off[1]!.sequence); // one write
+  expect(await bulk("switchOff")).toEqual({ changed: 0 });
+  expect((await state())[0]!.sequence).toBe(off[0]!.sequence);
+  expect(await fleet.caller.virtualService.preview({ action: "bulk", spec: { action: "switchOff", ids } })).toMatchObject({
+    changesAnything: false,
+  });
+  await bulk("switchOn");
+  expect(await bulk("drain", [one.id])).toEqual({ changed: 1 });
+  expect((await state()).map(({ admin }) => admin)).toEqual(["draining", "active"]);
+  expect(await bulk("activate")).toEqual({ changed: 1 });
+
+  const refused = bulk("delete", [one.id, "vs_000000000000"]);
+  await expect(refused).rejects.toMatchObject({ cause: { fields: [{ pointer: "/spec/ids/1", code: "resource.notFound" }] } });
+  expect(await state()).toHaveLength(2);
+  expect(await bulk("delete")).toEqual({ changed: 2 });
+  expect(await state()).toEqual([]);
+  const { data } = await fleet.caller.change.list({ query: "bulk" });
+  await fleet.caller.change.undo({ id: data.find(({ action }) => action === "deleted")!.id });
+  expect(await state()).toHaveLength(1);
 });
 
 test("a program may do no more than its scopes", async () => {

@@ -11,6 +11,7 @@ import {
 } from "@trigon/model";
 import { z } from "zod";
 import {
+  BulkSpec,
   ById,
   ConnectionsInput,
   DrainOptions,
@@ -179,6 +180,22 @@ export const virtualServiceRouter = router({
     .input(OneRealServer)
     .output(VirtualServiceWritten)
     .mutation(({ ctx, input }) => ctx.services.adminStates.disable(ctx.call, input.id, input.realServerId)),
+
+  bulk: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "POST",
+        path: "/virtual-services/bulk",
+        tag,
+        summary: "Switch on or off, drain, activate or delete many virtual services at once: all of them, or none",
+        body: "spec",
+        preview: true,
+      },
+    })
+    .input(z.strictObject({ spec: BulkSpec, ...guardFields }))
+    .output(z.object({ changed: z.int() }))
+    .mutation(({ ctx, input }) => ctx.services.virtualServices.bulk(ctx.call, input.spec)),
 
   preview: procedure
     .meta({ scope: "virtual-service:write" })

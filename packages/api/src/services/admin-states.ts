@@ -7,30 +7,35 @@ import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
 import type { DrainOptions } from "../shapes.ts";
 import { serviceView } from "../views.ts";
-import { lintOf, serviceEditor } from "./service-editor.ts";
+import { lintOf, type ServiceEditor, serviceEditor } from "./service-editor.ts";
 
 type RealServer = StoredSpec["realServers"][number];
 type Wanted = Pick<RealServer, "adminState" | "drain">;
+
+/** Gives the real servers of a service that `wantedOf` answers for what it answers; its audit events stand beside the service's own. */
+export async function changeAdminStates(
+  editor: ServiceEditor,
+  draft: Draft,
+  service: StoredService,
+  wantedOf: (realServer: RealServer) => Wanted | undefined,
+): Promise<number> {
+  const changed: { realServerId: string; rip: string; from: AdminState; to: AdminState }[] = [];
+  const realServers = service.spec.realServers.map((realServer) => {
+    const wanted = wantedOf(realServer);
+    if (!wanted) return realServer;
+    const { id: realServerId, rip, adminState: from } = realServer;
+    if (from !== wanted.adminState) changed.push({ realServerId, rip, from, to: wanted.adminState });
+    return { ...realServer, ...wanted };
+  });
+  await editor.put(draft, service, { ...service.spec, realServers });
+  for (const detail of changed) draft.audit("realServer.adminStateChanged", service.id, detail);
+  return changed.length;
+}
 
 /** Draining, maintenance and back, for one real server of a service or for all of a node's. */
 export function adminStates(context: ServiceContext): Services["adminStates"] {
   const { store, sources } = context;
   const editor = serviceEditor(context.controllerAddresses);
-
-  /** Gives the real servers of a service that `wantedOf` answers for what it answers; its audit events stand beside the service's own. */
-  async function change(draft: Draft, service: StoredService, wantedOf: (realServer: RealServer) => Wanted | undefined) {
-    const changed: { realServerId: string; rip: string; from: AdminState; to: AdminState }[] = [];
-    const realServers = service.spec.realServers.map((realServer) => {
-      const wanted = wantedOf(realServer);
-      if (!wanted) return realServer;
-      const { id: realServerId, rip, adminState: from } = realServer;
-      if (from !== wanted.adminState) changed.push({ realServerId, rip, from, to: wanted.adminState });
-      return { ...realServer, ...wanted };
-    });
-    await editor.put(draft, service, { ...service.spec, realServers });
-    for (const detail of changed) draft.audit("realServer.adminStateChanged", service.id, detail);
-    return changed.length;
-  }
 
   async function one(call: Call, serviceId: string, realServerId: string, wantedOf: (now: number) => Wanted) {
     await store.write(
@@ -41,7 +46,7 @@ export function adminStates(context: ServiceContext): Services["adminStates"] {
           throw new DomainError("resource.notFound", `"${service.spec.name}" has no real server ${realServerId}.`);
         }
         const wanted = wantedOf(draft.now.getTime());
-        await change(draft, service, ({ id }) => (id === realServerId ? wanted : undefined));
+        await changeAdminStates(editor, draft, service, ({ id }) => (id === realServerId ? wanted : undefined));
       },
       { isOptional: true },
     );
@@ -67,7 +72,8 @@ export function adminStates(context: ServiceContext): Services["adminStates"] {
         for (const service of draft.state.liveServices()) {
           const isOwn = ownedBy(draft.state, nodeId);
           const wanted = (server: RealServer) => (isOwn(server) ? wantedOf(server, draft.now.getTime()) : undefined);
-          if (service.spec.realServers.some((server) => wanted(server))) count += await change(draft, service, wanted);
+          if (service.spec.realServers.some((server) => wanted(server)))
+            count += await changeAdminStates(editor, draft, service, wanted);
         }
         if (count > 0) draft.audit(event, nodeId, { name: node.name, realServers: count });
       },

@@ -10,13 +10,16 @@ import type { Services } from "../services.ts";
 import type { ServiceWrite, VirtualServiceWritten } from "../shapes.ts";
 import { sortedPage } from "../sorted-page.ts";
 import { serviceRow, serviceView, syncOf } from "../views.ts";
+import { bulkWrite } from "./bulk.ts";
+import { byName, compareKeys, rowKey } from "./row-order.ts";
 import { errorsOf, lintOf, patched, serviceEditor } from "./service-editor.ts";
 import { matches } from "./text-filter.ts";
 
 /** Virtual services: what an operator asks for. */
 export function virtualServices(context: ServiceContext): Services["virtualServices"] {
   const { store, sources, controllerAddresses } = context;
-  const { create, put, remove } = serviceEditor(controllerAddresses);
+  const editor = serviceEditor(controllerAddresses);
+  const { create, put, remove } = editor;
 
   const searched = async (query: string | undefined) => {
     const state = await store.refresh();
@@ -44,7 +47,7 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
 
   /** What a write does to a draft, and the id of the service that it is about, known once that ran. */
   function stepOf(input: ServiceWrite): { id: () => string; work: (draft: Draft) => Promise<void> } {
-    let id = "id" in input ? input.id : newId("virtualService");
+    let id = "id" in input ? input.id : input.action === "bulk" ? input.spec.ids[0]! : newId("virtualService");
     const work = async (draft: Draft): Promise<void> => {
       switch (input.action) {
         case "create":
@@ -67,6 +70,8 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
         }
         case "delete":
           return remove(draft, id, input.revision);
+        case "bulk":
+          return bulkWrite(draft, input.spec, editor);
         default:
           return unreachable(input);
       }
@@ -81,10 +86,10 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
   }
 
   /** The preview of a write that asks for what is there. */
-  function unchanged(id: string): ChangePreview {
-    const service = store.state.services.get(id);
+  function unchanged(id: string | null): ChangePreview {
+    const service = id === null ? undefined : store.state.services.get(id);
     const spec = service && !service.deletedAt ? service.spec : null;
-    const lint = spec ? lintOf(store.state, spec, id) : [];
+    const lint = service && spec ? lintOf(store.state, spec, service.id) : [];
     return { dryRun: true, changesAnything: false, before: spec, after: spec, nodes: [], connections: null, lint };
   }
 
@@ -98,18 +103,17 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
       );
     },
 
-    async rows({ forwarding, state, ...input }) {
-      const found = (await searched(input.query)).filter(
+    async rows({ query, forwarding, state, order, descending, offset, limit }) {
+      const found = (await searched(query)).filter(
         (service) =>
           (forwarding === undefined || service.spec.forwarding === forwarding) &&
           (state === undefined || syncOf(sources, service).state === state),
       );
-      return sortedPage(
-        found,
-        input,
-        ({ spec }) => spec.name,
-        (service) => serviceRow(sources, service),
-      );
+      const keyOf = await rowKey(context, order, found);
+      const keyed = found.map((service) => ({ service, key: keyOf(service) }));
+      keyed.sort((a, b) => (descending ? -1 : 1) * compareKeys(a.key, b.key) || byName(a.service, b.service));
+      const data = keyed.slice(offset, offset + limit).map(({ service }) => serviceRow(sources, service));
+      return { data, total: found.length };
     },
 
     async get(id) {
@@ -120,6 +124,16 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
     putByName: (call, name, revision, spec) => write(call, { action: "putByName", name, revision, spec }),
     replace: (call, id, revision, spec) => write(call, { action: "replace", id, revision, spec }),
     patch: (call, id, revision, spec) => write(call, { action: "patch", id, revision, spec }),
+
+    async bulk(call, spec) {
+      let changed = 0;
+      const work = async (draft: Draft) => {
+        await bulkWrite(draft, spec, editor);
+        changed = draft.changeIds.length;
+      };
+      await store.write(call, work, { isOptional: true });
+      return { changed };
+    },
 
     async delete(call, id, revision) {
       await store.write(call, stepOf({ action: "delete", id, revision }).work, { isOptional: true });
@@ -136,8 +150,14 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
           const before = sources.state.services.get(step.id());
           const after = draft.state.services.get(step.id());
           const isGone = !after || after.deletedAt !== null;
-          const counters = context.counters.views(sources.state, [step.id()], ({ nodeId }) => nodeId ?? undefined);
+          const about = input.action === "bulk" ? input.spec.ids : [step.id()];
+          const counters = context.counters.views(sources.state, about, ({ nodeId }) => nodeId ?? undefined);
           const nodes = previewNodes(draft, sources, counters);
+          if (input.action === "bulk") {
+            const many = { before: null, after: null, nodes, connections: totalOf(nodes), lint: [] };
+            preview = { dryRun: true, changesAnything: draft.changeIds.length > 0, ...many };
+            return;
+          }
           preview = {
             dryRun: true,
             changesAnything: true,
@@ -149,7 +169,7 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
           };
         },
       });
-      return preview ?? unchanged(step.id());
+      return preview ?? unchanged(input.action === "bulk" ? null : step.id());
     },
 
     async validate(input, id) {
