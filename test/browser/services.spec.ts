@@ -1,4 +1,5 @@
 import { firstGroup, rest, rows } from "./appliance.ts";
+import { barriers } from "./barriers.ts";
 import { apiToken, expect, fillService, test } from "./console.ts";
 
 interface ServiceRow {
@@ -167,4 +168,47 @@ test("a service made through the API shows up in an open list by itself", async 
   const made = await rest("POST", "/virtual-services", token, { body: spec });
   expect(made.status).toBe(201);
   await expect(page.getByRole("rowheader", { name: "by-api" })).toBeVisible({ timeout: 4000 });
+});
+
+test("services are ordered and chosen in the table, and one thing is done to all of them", async ({ page, complaints: _ }) => {
+  const token = await apiToken(page.request);
+  const directorGroupId = await firstGroup();
+  for (const at of [1, 2, 3, 4]) {
+    const spec = { name: `many ${at}`, vip: `198.51.100.${20 - at}`, port: 80, forwarding: "nat", directorGroupId };
+    expect(await rest("POST", "/virtual-services", token, { body: spec })).toMatchObject({ status: 201 });
+  }
+  const enabled = async () =>
+    (
+      await rows<{ name: string }>(
+        `SELECT name FROM "virtualService" WHERE name LIKE 'many %' AND "deletedAt" IS NULL AND (spec->>'enabled')::boolean ORDER BY name`,
+      )
+    ).map(({ name }) => name.slice(5));
+  await page.goto("/services?q=many");
+  const names = page.getByRole("rowheader").filter({ hasText: "many" });
+  await expect(names).toHaveText(["many 1", "many 2", "many 3", "many 4"]);
+  await page.getByRole("button", { name: "VIP and port" }).click();
+  await expect(names).toHaveText(["many 4", "many 3", "many 2", "many 1"]);
+  await expect(page.getByRole("columnheader", { name: "VIP and port" })).toHaveAttribute("aria-sort", "ascending");
+  await expect(page).toHaveURL(/sort=address/);
+
+  await page.getByRole("checkbox", { name: "Choose many 4" }).check();
+  await page.getByRole("checkbox", { name: "Choose many 2" }).click({ modifiers: ["Shift"] });
+  const bar = page.getByRole("region", { name: "What to do with the services chosen" });
+  await expect(bar).toContainText("3 services chosen");
+  await page.getByRole("checkbox", { name: "Choose many 3" }).uncheck();
+  expect(await barriers(page)).toEqual([]);
+  await bar.getByRole("button", { name: "Switch off" }).click();
+  const dialog = page.getByRole("alertdialog");
+  await expect(dialog).toContainText("Switch off 2 services?");
+  await dialog.getByText("What each node will do").click();
+  await dialog.getByRole("button", { name: "Switch off" }).click();
+  await expect(page.getByText("2 services changed.")).toBeVisible();
+  expect(await enabled()).toEqual(["1", "3"]);
+  await expect(bar).toHaveCount(0);
+
+  await page.getByRole("checkbox", { name: "Choose all on this page" }).check();
+  await bar.getByRole("button", { name: "Delete" }).click();
+  await dialog.getByRole("button", { name: "Delete" }).click();
+  await expect(page.getByText("No service matches")).toBeVisible();
+  expect(await rows(`SELECT 1 FROM "virtualService" WHERE name LIKE 'many %' AND "deletedAt" IS NULL`)).toEqual([]);
 });

@@ -50,6 +50,8 @@ export function ConfirmDialog(props: {
   cancelLabel: ReactNode;
   loading?: boolean;
   error?: ReactNode;
+  /** It takes nothing away. */
+  isSafe?: boolean;
   onConfirm: () => void;
 }) {
   return (
@@ -66,7 +68,7 @@ export function ConfirmDialog(props: {
             <AlertDialog.Cancel asChild>
               <Button>{props.cancelLabel}</Button>
             </AlertDialog.Cancel>
-            <Button variant="danger" loading={props.loading} onClick={props.onConfirm}>
+            <Button variant={props.isSafe ? "primary" : "danger"} loading={props.loading} onClick={props.onConfirm}>
               {props.confirmLabel}
             </Button>
           </div>

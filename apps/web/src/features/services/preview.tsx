@@ -91,6 +91,18 @@ export function DeletionPreview({ id, revision }: { id: string; revision: number
   return <PreviewAnswer preview={preview.data} error={preview.error} />;
 }
 
+/** What one thing done to many services would do, read while its dialog is open. */
+export function BulkPreview({ spec }: { spec: Inputs["virtualService"]["bulk"]["spec"] }) {
+  const trpc = useTRPC();
+  const client = useTRPCClient();
+  const preview = useQuery({
+    queryKey: [...trpc.virtualService.preview.mutationKey(), "bulk", spec.action, ...spec.ids],
+    queryFn: ({ signal }) => client.virtualService.preview.mutate({ action: "bulk", spec }, { signal }),
+    retry: false,
+  });
+  return <PreviewAnswer preview={preview.data} error={preview.error} />;
+}
+
 function PreviewAnswer({ preview, error }: { preview: ChangePreview | undefined; error: unknown }) {
   const t = useTranslations("preview");
   if (error) return <ProblemCallout error={error} />;

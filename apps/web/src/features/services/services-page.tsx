@@ -1,5 +1,5 @@
 "use client";
-import { keepPreviousData, useInfiniteQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
 import { endpoint, Forwarding, type ServiceRow, SyncState } from "@trigon/model";
 import {
   Button,
@@ -14,10 +14,10 @@ import {
   SkeletonRows,
   Sparkline,
 } from "@trigon/ui";
-import { HeartCrack, Network, Plus, Search, SearchX } from "lucide-react";
+import { ChevronLeft, ChevronRight, HeartCrack, Network, Plus, Search, SearchX } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
-import { useEffect, useState } from "react";
+import { useEffect, useMemo, useState } from "react";
 import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemView } from "../../components/problem-view.tsx";
@@ -27,31 +27,62 @@ import { bitRate, perSecond } from "../../lib/format.ts";
 import { type CountersById, live, useCounters, useWatch } from "../../lib/live.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { useSparklines } from "../statistics/use-sparklines.ts";
+import { BulkBar, bulkMost } from "./bulk-bar.tsx";
 import { replyRate } from "./counters.ts";
 import { HealthModeChip } from "./health-chip.tsx";
 
-/** Every virtual service, live. The filter lives in the URL, so that it can be linked to and survives a reload. */
+const pageSize = 100;
+const orders = ["name", "address", "forwarding", "admitted", "connections", "state"] as const;
+type Order = (typeof orders)[number];
+
+/** Every virtual service, live, a page at a time. Filter, order and page live in the URL, so that they can be linked to and survive a reload. */
 export function ServicesPage() {
   const t = useTranslations("services");
   const common = useTranslations("common");
   const trpc = useTRPC();
+  const queryClient = useQueryClient();
   const filter = useFilter();
-  const rows = useInfiniteQuery(
-    trpc.virtualService.rows.infiniteQueryOptions(
-      {
-        limit: 200,
-        query: filter.query || undefined,
-        forwarding: Forwarding.options.find((one) => one === filter.forwarding),
-        state: SyncState.options.find((one) => one === filter.state),
-      },
-      { ...live, getNextPageParam: (page) => page.nextCursor ?? undefined, placeholderData: keepPreviousData },
+  const asked = {
+    query: filter.query || undefined,
+    forwarding: Forwarding.options.find((one) => one === filter.forwarding),
+    state: SyncState.options.find((one) => one === filter.state),
+    ...{ order: filter.order, descending: filter.descending },
+  };
+  const rows = useQuery(
+    trpc.virtualService.rows.queryOptions(
+      { ...asked, limit: pageSize, offset: filter.page * pageSize },
+      { ...live, placeholderData: keepPreviousData },
     ),
   );
   useWatch("virtualService");
-  const counters = useCounters();
-  const shown = rows.data?.pages.flatMap((page) => page.data);
-  const columns = useColumns(counters, useSparklines(shown?.map(({ id }) => id)));
+  const shown = rows.data?.data;
+  const ids = useMemo(() => shown?.map(({ id }) => id) ?? [], [shown]);
+  const counters = useCounters(ids);
+  const columns = useColumns(counters, useSparklines(ids.length > 0 ? ids : undefined));
 
+  // Chosen services stay chosen while pages are turned; the names are for the question that follows.
+  const [selected, setSelected] = useState<ReadonlyMap<string, string>>(new Map());
+  const select = (some: readonly ServiceRow[], isOn: boolean) => {
+    const next = new Map(selected);
+    for (const { id, name } of some) {
+      if (isOn && next.size < bulkMost) next.set(id, name);
+      else if (!isOn) next.delete(id);
+    }
+    setSelected(next);
+  };
+  const [isSelectingAll, setSelectingAll] = useState(false);
+  const selectAll = async () => {
+    setSelectingAll(true);
+    try {
+      const all = await queryClient.fetchQuery(trpc.virtualService.rows.queryOptions({ ...asked, limit: bulkMost, offset: 0 }));
+      setSelected(new Map(all.data.map(({ id, name }) => [id, name])));
+    } finally {
+      setSelectingAll(false);
+    }
+  };
+
+  const { total = 0 } = rows.data ?? {};
+  const isBeyond = shown?.length === 0 && filter.page > 0;
   return (
     <>
       <PageHeader
@@ -63,7 +94,7 @@ export function ServicesPage() {
         }
       />
       <Card>
-        {shown && shown.length === 0 && !filter.isSet ? null : <FilterBar filter={filter} />}
+        {shown && shown.length === 0 && !filter.isSet && !isBeyond ? null : <FilterBar filter={filter} />}
         {shown === undefined ? (
           rows.error ? (
             <ProblemView error={rows.error} onRetry={() => void rows.refetch()} />
@@ -71,7 +102,25 @@ export function ServicesPage() {
             <SkeletonRows label={common("loading")} />
           )
         ) : shown.length > 0 ? (
-          <DataTable caption={t("title")} columns={columns} rows={shown} rowKey={(row) => row.id} />
+          <DataTable
+            caption={t("title")}
+            columns={columns}
+            rows={shown}
+            rowKey={(row) => row.id}
+            sort={{ by: filter.order, descending: filter.descending, onSort: (id) => filter.sortBy(id as Order) }}
+            selection={{
+              isSelected: ({ id }) => selected.has(id),
+              toggle: select,
+              labelOf: ({ name }) => t("select", { name }),
+              allLabel: t("selectPage"),
+            }}
+          />
+        ) : isBeyond ? (
+          <EmptyState
+            icon={SearchX}
+            title={t("noSuchPage")}
+            action={<Button onClick={() => filter.turnTo(0)}>{t("firstPage")}</Button>}
+          />
         ) : filter.isSet ? (
           <EmptyState icon={SearchX} title={t("noMatch")} action={<Button onClick={filter.clear}>{t("clearFilter")}</Button>}>
             {t("noMatchHint")}
@@ -89,15 +138,45 @@ export function ServicesPage() {
             {t("emptyHint")}
           </EmptyState>
         )}
-        {rows.hasNextPage ? (
-          <div className="border-t p-3 text-center">
-            <Button loading={rows.isFetchingNextPage} onClick={() => void rows.fetchNextPage()}>
-              {common("loadMore")}
-            </Button>
-          </div>
+        {total > pageSize ? (
+          <Pager
+            page={filter.page}
+            shown={shown?.length ?? 0}
+            total={total}
+            onTurn={filter.turnTo}
+            isBusy={rows.isPlaceholderData}
+          />
+        ) : null}
+        {selected.size > 0 ? (
+          <BulkBar
+            selected={selected}
+            total={total}
+            onSelectAll={() => void selectAll()}
+            isSelectingAll={isSelectingAll}
+            onClear={() => setSelected(new Map())}
+          />
         ) : null}
       </Card>
     </>
+  );
+}
+
+function Pager(props: { page: number; shown: number; total: number; isBusy: boolean; onTurn: (page: number) => void }) {
+  const { page, shown, total, isBusy, onTurn } = props;
+  const t = useTranslations("services");
+  const first = page * pageSize;
+  return (
+    <nav aria-label={t("pages")} className="flex items-center justify-end gap-3 border-t px-4 py-2.5 text-sm">
+      <p aria-live="polite" className="text-soft tabular-nums">
+        {t("range", { first: first + 1, last: first + shown, total })}
+      </p>
+      <Button size="sm" disabled={page === 0} onClick={() => onTurn(page - 1)}>
+        <ChevronLeft aria-hidden /> {t("previous")}
+      </Button>
+      <Button size="sm" disabled={first + pageSize >= total} loading={isBusy} onClick={() => onTurn(page + 1)}>
+        {t("next")} <ChevronRight aria-hidden />
+      </Button>
+    </nav>
   );
 }
 
@@ -105,10 +184,20 @@ interface Filter {
   query: string;
   forwarding: string;
   state: string;
+  order: Order;
+  descending: boolean;
+  /** The first is 0. */
+  page: number;
   isSet: boolean;
   set: (key: "q" | "forwarding" | "state", value: string) => void;
+  /** Orders by it, or the other way round when it does already. */
+  sortBy: (order: Order) => void;
+  turnTo: (page: number) => void;
   clear: () => void;
 }
+
+/** Figures are looked at from the greatest, and states from the worst, which comes first anyway. */
+const startsDescending = (order: Order) => order === "connections";
 
 function useFilter(): Filter {
   const router = useRouter();
@@ -116,16 +205,29 @@ function useFilter(): Filter {
   const query = params.get("q") ?? "";
   const forwarding = params.get("forwarding") ?? "";
   const state = params.get("state") ?? "";
-  return {
-    query,
-    forwarding,
-    state,
-    isSet: Boolean(query || forwarding || state),
-    set: (key, value) => {
-      const next = new URLSearchParams(window.location.search);
+  const sort = params.get("sort") ?? "name";
+  const order = orders.find((one) => one === sort.replace(/^-/, "")) ?? "name";
+  const descending = sort.startsWith("-");
+  const page = Math.max(0, Math.trunc(Number(params.get("page") ?? 1)) - 1) || 0;
+  const go = (change: Record<string, string | null>) => {
+    const next = new URLSearchParams(window.location.search);
+    for (const [key, value] of Object.entries(change)) {
       if (value) next.set(key, value);
       else next.delete(key);
-      router.replace(next.size > 0 ? `/services?${next}` : "/services", { scroll: false });
+    }
+    router.replace(next.size > 0 ? `/services?${next}` : "/services", { scroll: false });
+  };
+  return {
+    ...{ query, forwarding, state, order, descending, page },
+    isSet: Boolean(query || forwarding || state),
+    set: (key, value) => go({ [key]: value, page: null }),
+    sortBy: (by) => {
+      const isDescending = by === order ? !descending : startsDescending(by);
+      go({ sort: by === "name" && !isDescending ? null : `${isDescending ? "-" : ""}${by}`, page: null });
+    },
+    turnTo: (to) => {
+      go({ page: to === 0 ? null : String(to + 1) });
+      window.scrollTo({ top: 0 });
     },
     clear: () => router.replace("/services", { scroll: false }),
   };
@@ -181,6 +283,19 @@ function FilterBar({ filter }: { filter: Filter }) {
           </option>
         ))}
       </Select>
+      {/* The headers that order are not shown on a narrow screen. */}
+      <Select
+        aria-label={t("services.order")}
+        className="w-44 sm:hidden"
+        value={filter.order}
+        onChange={(event) => filter.sortBy(event.target.value as Order)}
+      >
+        {orders.map((order) => (
+          <option key={order} value={order}>
+            {t(`services.orders.${order}`)}
+          </option>
+        ))}
+      </Select>
     </div>
   );
 }
@@ -193,6 +308,7 @@ function useColumns(
   return [
     {
       id: "name",
+      sortable: true,
       header: t("services.name"),
       isRowHeader: true,
       cell: (row) => (
@@ -210,7 +326,8 @@ function useColumns(
       ),
     },
     {
-      id: "vip",
+      id: "address",
+      sortable: true,
       header: t("services.address"),
       cell: (row) => (
         <span className="whitespace-nowrap font-mono text-[0.8125rem]">
@@ -221,6 +338,7 @@ function useColumns(
     },
     {
       id: "forwarding",
+      sortable: true,
       header: t("services.forwarding"),
       cell: (row) => <Chip>{t(`forwarding.${row.forwarding}.short`)}</Chip>,
     },
@@ -231,7 +349,8 @@ function useColumns(
       cell: (row) => <span className="font-mono text-[0.8125rem]">{row.scheduler}</span>,
     },
     {
-      id: "realServers",
+      id: "admitted",
+      sortable: true,
       header: t("services.admitted"),
       numeric: true,
       cell: ({ realServers: { admitted, total } }) => (
@@ -245,6 +364,7 @@ function useColumns(
     },
     {
       id: "connections",
+      sortable: true,
       header: t("services.connectionsPerSecond"),
       numeric: true,
       cell: (row) => perSecond(counters?.get(row.id)?.rates.connectionsPerSecond),
@@ -277,6 +397,6 @@ function useColumns(
         );
       },
     },
-    { id: "sync", header: t("services.sync"), cell: (row) => <SyncChip sync={row.sync} /> },
+    { id: "state", sortable: true, header: t("services.sync"), cell: (row) => <SyncChip sync={row.sync} /> },
   ];
 }
