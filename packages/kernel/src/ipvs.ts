@@ -39,7 +39,9 @@ const ASKED_ONE_BY_ONE = 32;
 /** In the time of one question a dump brings about so many services. */
 const DUMPED_MEANWHILE = 8;
 
-const probeServiceKeys = new Set([pathProbe, vipCheck].map(({ mark }) => resourceKey.ipvsService("fwmark", "0.0.0.0", mark)));
+const probeServiceKeys = new Set(
+  [pathProbe, vipCheck].flatMap(({ mark }) => ["0.0.0.0", "::"].map((any) => resourceKey.ipvsService("fwmark", any, mark))),
+);
 
 /** From here on it is worth to ask whether there is anything at all before the keys are taken apart. */
 const MANY_KEYS = 2_000;

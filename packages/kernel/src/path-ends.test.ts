@@ -22,6 +22,21 @@ test("reads who listens, and takes no connection for a listener", () => {
   expect(listenerOf(sockets, "10.2.0.100", 22)).toBe("none");
 });
 
+test("IPv6 listeners are told apart by address, and one for all of IPv4 is none for an IPv6 VIP", () => {
+  const tcp = [header, v4("00000000:0050", "0A"), v4("00000000:0051", "0A")].join("\n");
+  const tcp6 = [
+    header,
+    v4("B80D0120000002000000000022000000:0050", "0A"), // 2001:db8:2::22
+    v4("00000000000000000000000000000000:0053", "0A"),
+  ].join("\n");
+  const sockets = parseListening([tcp, tcp6]);
+  expect(listenerOf(sockets, "2001:db8:2::22", 80)).toBe("vip");
+  expect(listenerOf(sockets, "2001:db8:2::100", 80)).toBe("other");
+  expect(listenerOf(sockets, "2001:db8:2::100", 81)).toBe("other");
+  expect(listenerOf(sockets, "2001:db8:2::100", 83)).toBe("vip");
+  expect(listenerOf(sockets, "2001:db8:2::100", 84)).toBe("none");
+});
+
 test("sees a listener of this very machine come and go", async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

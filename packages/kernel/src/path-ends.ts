@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import type { Listener } from "@trigon/model";
+import { canonicalAddress, familyOf, type Listener } from "@trigon/model";
 
 /** What a real server's machine is like where packets for a VIP come in. Read without starting a program. */
 export interface PathEnd {
@@ -8,6 +8,7 @@ export interface PathEnd {
   /** Null: no tunnel was asked about. */
   tunnelUp: boolean | null;
   tunnelAddressed: boolean | null;
+  /** Null for IPv6, which has none. */
   rpFilter: number | null;
   listener: Listener;
 }
@@ -24,21 +25,23 @@ export interface PathPlace {
 export function readPathEnds(): (place: PathPlace) => PathEnd {
   const interfaces = networkInterfaces();
   const sockets = listeningSockets();
-  return (place) => pathEnd(place, interfaces, sockets);
+  const bound = new Set(Object.values(interfaces).flatMap((own) => own?.map(({ address }) => canonicalAddress(address)) ?? []));
+  return (place) => pathEnd(place, interfaces, bound, sockets);
 }
 
 function pathEnd(
   { vip, port, entrance, isTunnel }: PathPlace,
   interfaces: ReturnType<typeof networkInterfaces>,
+  bound: ReadonlySet<string | undefined>,
   sockets: ListeningSockets,
 ): PathEnd {
   const has = (name: string, test: (address: string) => boolean) =>
     interfaces[name]?.some(({ address }) => test(address)) ?? false;
   return {
-    vipBound: Object.keys(interfaces).some((name) => has(name, (address) => address === vip)),
+    vipBound: bound.has(vip),
     tunnelUp: isTunnel && entrance !== null ? isUp(entrance) : null,
     tunnelAddressed: isTunnel && entrance !== null ? has(entrance, (address) => address.includes(".")) : null,
-    rpFilter: entrance === null ? null : effectiveRpFilter(entrance),
+    rpFilter: entrance === null || familyOf(vip) === 6 ? null : effectiveRpFilter(entrance),
     listener: listenerOf(sockets, vip, port),
   };
 }
@@ -54,14 +57,16 @@ function isUp(name: string): boolean {
   return (Number.parseInt(text(`/sys/class/net/${name}/flags`), 16) & 1) === 1;
 }
 
-/** Addresses and ports that TCP sockets listen at; unspecified addresses as `*`. */
+/** Ports that TCP sockets listen at, with their addresses in canonical spelling. */
 export type ListeningSockets = ReadonlyMap<number, ReadonlySet<string>>;
 
 /** Who listens at a port, as far as a VIP is concerned. */
 export function listenerOf(sockets: ListeningSockets, vip: string, port: number): Listener {
   const addresses = sockets.get(port);
   if (!addresses) return "none";
-  return addresses.has("*") || addresses.has(vip) ? "vip" : "other";
+  // Whether one for all of IPv6 takes IPv4 too is not told: nearly all do.
+  const every = familyOf(vip) === 4 ? ["0.0.0.0", "::"] : ["::"];
+  return [...every, vip].some((address) => addresses.has(address)) ? "vip" : "other";
 }
 
 /** The kernel lists listening sockets before all others: the beginning of the file holds them. */
@@ -98,14 +103,11 @@ export function areConnected(addresses: ReadonlySet<string>): boolean {
 
 /** An address as the kernel prints it, in words of the machine's byte order (little-endian on all that we run on). */
 function addressOf(hex: string): string {
-  if (/^0+$/.test(hex)) return "*";
   const isMapped = hex.length === 32 && hex.startsWith("0000000000000000FFFF0000");
-  if (hex.length === 32 && !isMapped) return hex;
-  const bytes = hex.slice(-8).match(/../g)!;
-  return bytes
-    .reverse()
-    .map((byte) => Number.parseInt(byte, 16))
-    .join(".");
+  const words = (isMapped ? hex.slice(-8) : hex).match(/.{8}/g)!.map((word) => word.match(/../g)!.reverse());
+  if (words.length === 1) return words[0]!.map((byte) => Number.parseInt(byte, 16)).join(".");
+  const groups = words.flatMap((bytes) => [bytes.slice(0, 2).join(""), bytes.slice(2).join("")]);
+  return canonicalAddress(groups.join(":"))!;
 }
 
 function head(path: string): string {

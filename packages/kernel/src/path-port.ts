@@ -1,12 +1,12 @@
 import type { Encapsulation, IpvsDestinationResource } from "@trigon/model";
-import { pathProbe, vipCheck } from "@trigon/model";
+import { familyOf, pathProbe, vipCheck } from "@trigon/model";
 import { type IpvsClient, type IpvsDestination, type IpvsOperation, type IpvsServiceId, isNetlinkError } from "@trigon/netlink";
 import { FilterRuleAdapter } from "./filter-rule.ts";
 import { kernelTunnels } from "./ipvs.ts";
 import { createIpvsOpener } from "./kernel.ts";
 import { effectiveRpFilter } from "./path-ends.ts";
 
-/** The one real server that probes go to. */
+/** The one real server that probes go to, of its VIP's family. */
 export interface PathDestination {
   address: string;
   /** Only NAT rewrites it: DR and Tunnel go to the VIP's own port. */
@@ -28,11 +28,13 @@ export interface PathPort {
   close(): Promise<void>;
 }
 
+const netFamily = (address: string) => (familyOf(address) === 4 ? "inet" : "inet6");
+
 /** The real server that probes go to, as the kernel takes it. */
 function kernelDestination({ address, port, forward, tunnelType }: PathDestination, weight: number): IpvsDestination {
   const limits = { weight, upperThreshold: 0, lowerThreshold: 0 };
   const tunnel = kernelTunnels[forward === "tunnel" ? tunnelType : "ipip"];
-  return { family: "inet", address, port: forward === "masq" ? port : 0, forward, ...limits, tunnel };
+  return { family: netFamily(address), address, port: forward === "masq" ? port : 0, forward, ...limits, tunnel };
 }
 
 /** The kernel's table, which must be there. */
@@ -48,7 +50,7 @@ function openTable() {
   return { ...opener, table, carryOut };
 }
 
-/** What health checks that go to a VIP do to the kernel. */
+/** What health checks that go to a VIP (of IPv4) do to the kernel. */
 export interface VipCheckPort {
   /**
    * Sends new connections of checks to this real server alone while `connect` runs; later packets of a connection keep its way. One at a time.
@@ -101,7 +103,7 @@ export function openVipCheckPort(): VipCheckPort {
 
 export function openPathPort(): PathPort {
   const { open, carryOut, close } = openTable();
-  const service: IpvsServiceId = { family: "inet", fwmark: pathProbe.mark };
+  const serviceOf = (family: IpvsServiceId["family"]): IpvsServiceId => ({ family, fwmark: pathProbe.mark });
   const rules = new FilterRuleAdapter();
   const insist = async (operation: IpvsOperation) => {
     const refusal = await carryOut(operation);
@@ -110,14 +112,17 @@ export function openPathPort(): PathPort {
   return {
     async direct(aimed) {
       const destination = kernelDestination(aimed, 1);
+      const service = serviceOf(destination.family);
       await insist({ op: "newDestination", service, destination });
       return () => insist({ op: "delDestination", service, destination });
     },
     async clear() {
       const client = await open();
-      if (!client || !(await client.getService(service))) return;
-      for (const { destination } of await client.listDestinations(service))
-        await insist({ op: "delDestination", service, destination });
+      for (const service of [serviceOf("inet"), serviceOf("inet6")]) {
+        if (!client || !(await client.getService(service))) continue;
+        for (const { destination } of await client.listDestinations(service))
+          await insist({ op: "delDestination", service, destination });
+      }
     },
     async packets() {
       return new Map([...(await rules.counters())].map(([key, { packets }]) => [key, packets]));

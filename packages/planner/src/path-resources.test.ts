@@ -1,7 +1,7 @@
-import { type DirectorServiceFragment, HealthCheck, HealthSpec, type Resource } from "@trigon/model";
+import { type DirectorServiceFragment, HealthCheck, HealthSpec, RealServerFragment, type Resource } from "@trigon/model";
 import { expect, test } from "vitest";
 import { factsOf } from "../test/facts.ts";
-import { pathResources } from "./path-resources.ts";
+import { arrivalResources, pathResources } from "./path-resources.ts";
 
 const facts = {
   ...factsOf({ hostname: "d1", legs: { eth0: ["192.0.2.2/24"] }, gateway: "192.0.2.1" }),
@@ -38,4 +38,52 @@ test("checks of the VIP have a mark and ports of their own, beside those of path
     "! -d 127.0.0.0/8 -o lo -p tcp -m tcp --sport 64512:65023 -j MARK --set-xmark 0x5452/0xffffffff",
     "! -d 127.0.0.0/8 -o lo -p tcp -m tcp --sport 65024:65535 -j MARK --set-xmark 0x5456/0xffffffff",
   ]);
+});
+
+test("IPv6 probes have rules and a service of their own family, and need no word to take in the VIP's replies", () => {
+  const facts6 = {
+    ...factsOf({ hostname: "d1", legs: { eth0: ["192.0.2.2/24", "2001:db8::2/64"] }, gateway: "192.0.2.1" }),
+    iptables: "nft" as const,
+  };
+  const over6 = {
+    ...fragment("vip"),
+    vip: "2001:db8::10",
+    destinations: [{ realServerId: "r1", rip: "2001:db8::21", forwarding: "dr" }],
+  } as unknown as DirectorServiceFragment;
+  const resources = pathResources(over6, facts6);
+  // Checks of the VIP are for IPv4 only, whatever is wished.
+  expect(keys(resources)).toEqual([
+    "module ip_vs_rr",
+    "ipvsService fwmark :: 21586",
+    "filterRule 6 mangle OUTPUT path-mark",
+    "filterRule 6 mangle POSTROUTING path-sent",
+    "filterRule 6 mangle PREROUTING path-returned:eth0",
+    "filterRule 6 filter INPUT path-returned:eth0",
+  ]);
+  expect(resources[1]).toMatchObject({ protocol: "fwmark", address: "::", port: 0x5452, netmask: 128 });
+  expect(resources[2]).toMatchObject({
+    match: "! -d ::1/128 -o lo -p tcp -m tcp --sport 64512:65023 -j MARK --set-xmark 0x5452/0xffffffff".split(" "),
+  });
+});
+
+test("a real server counts the probes of directors of its VIP's family", () => {
+  const served = RealServerFragment.parse({
+    id: "rs:vs_1",
+    hash: "h",
+    generation: 1,
+    kind: "realServer.serve",
+    serviceId: "vs_1",
+    name: "web",
+    vip: "2001:db8::10",
+    protocol: "tcp",
+    port: 80,
+    encapsulation: "ipip",
+    endpoints: [{ realServerId: "r1", rip: "2001:db8::21", port: 80, forwarding: "dr" }],
+    directors: [],
+    probedFrom: ["192.0.2.2", "2001:db8::2"],
+  });
+  const rules = arrivalResources(served).map((one) => (one.kind === "filterRule" ? `${one.family} ${one.match.join(" ")}` : ""));
+  const arriving = "6 -s 2001:db8::2/128 -d 2001:db8::10/128 -p tcp -m tcp --sport 64512:65023 --dport 80";
+  const answering = "6 -s 2001:db8::10/128 -d 2001:db8::2/128 -p tcp -m tcp --sport 80 --dport 64512:65023";
+  expect(rules).toEqual([arriving, arriving, answering]);
 });

@@ -1,6 +1,7 @@
 import {
   type DirectorServiceFragment,
   type Facts,
+  type Family,
   familyOf,
   type IpvsServiceResource,
   type PlannedDestination,
@@ -30,84 +31,93 @@ const checkProbes: Probes = { id: "check", ...vipCheck };
 const portsOf = ({ firstPort, lastPort }: Probes) => `${firstPort}:${lastPort}`;
 const probePorts = portsOf(pathProbes);
 
-/** The keys of what a director keeps for its probes. Its rules count: `sent` what left the machine, `returned` the replies that reached it. */
+const anyAddress = { 4: "0.0.0.0", 6: "::" } as const satisfies Record<Family, string>;
+
+/** The keys of a director's rules that count its probes of a family: `sent` what left the machine, `returned` the replies that reached it. */
 export const pathKeys = {
-  service: resourceKey.ipvsService("fwmark", "0.0.0.0", pathProbe.mark),
-  sent: resourceKey.filterRule({ family: 4, table: "mangle", hook: "POSTROUTING", id: "path-sent" }),
-  returned: (leg: string) =>
-    resourceKey.filterRule({ family: 4, table: "mangle", hook: "PREROUTING", id: `path-returned:${leg}` }),
+  sent: (family: Family) => resourceKey.filterRule({ family, table: "mangle", hook: "POSTROUTING", id: "path-sent" }),
+  returned: (family: Family, leg: string) =>
+    resourceKey.filterRule({ family, table: "mangle", hook: "PREROUTING", id: `path-returned:${leg}` }),
 } as const;
 
 /** The firewall-mark service of probes. That of paths has a destination only while one is under way, that of checks one that weighs. */
-const probeService = ({ mark }: Probes): IpvsServiceResource => ({
+const probeService = ({ mark }: Probes, family: Family): IpvsServiceResource => ({
   kind: "ipvsService",
-  key: resourceKey.ipvsService("fwmark", "0.0.0.0", mark),
+  key: resourceKey.ipvsService("fwmark", anyAddress[family], mark),
   protocol: "fwmark",
-  address: "0.0.0.0",
+  address: anyAddress[family],
   port: mark,
   scheduler: "rr",
   flags: [],
   timeoutSeconds: 0,
-  netmask: 32,
+  netmask: family === 4 ? 32 : 128,
 });
 
-const rule = (hook: "PREROUTING" | "INPUT" | "OUTPUT" | "POSTROUTING", id: string, order: number, match: readonly string[]) =>
-  filterRule({ family: 4, table: hook === "INPUT" ? "filter" : "mangle", hook, id, order, match });
+type ProbeHook = "PREROUTING" | "INPUT" | "OUTPUT" | "POSTROUTING";
+const rule = (family: Family, hook: ProbeHook, id: string, order: number, match: readonly string[]) =>
+  filterRule({ family, table: hook === "INPUT" ? "filter" : "mangle", hook, id, order, match });
 
 /** Whether this node can prove the paths of a service. */
-export function canProvePaths({ provesPaths, vip, protocol }: DirectorServiceFragment, facts: Facts): boolean {
+export function canProvePaths({ provesPaths, protocol }: DirectorServiceFragment, facts: Facts): boolean {
   const lacksModule = neededModules.some((name) => facts.lacks?.includes(name));
-  return provesPaths === true && familyOf(vip) === 4 && protocol === "tcp" && facts.iptables !== "none" && !lacksModule;
+  return provesPaths === true && protocol === "tcp" && facts.iptables !== "none" && !lacksModule;
 }
 
-/** Whether this node can send a service's health checks to its VIP, and shall. */
+/** Whether this node can send a service's health checks to its VIP, and shall. IPv4 only. */
 export function checksVip(fragment: DirectorServiceFragment, facts: Facts): boolean {
   const check = fragment.health?.check;
-  return check !== undefined && check.kind !== "none" && check.target === "vip" && canProvePaths(fragment, facts);
+  if (check === undefined || check.kind === "none" || check.target !== "vip") return false;
+  return familyOf(fragment.vip) === 4 && canProvePaths(fragment, facts);
 }
 
 /** Whether a director must take in replies from the VIP itself, which it holds: NAT's come from the real server. */
 const answersAsVip = ({ forwarding }: PlannedDestination) => forwarding === "dr" || forwarding === "tun";
 
-/** What all probes of a director share. Equal for all services, but for the interfaces that replies come in by. */
+/** What all probes of a director share. Equal for all services of a family, but for the interfaces that replies come in by. */
 export function pathResources(fragment: DirectorServiceFragment, facts: Facts): Resource[] {
   if (!canProvePaths(fragment, facts)) return [];
+  const family = familyOf(fragment.vip);
   const kinds = checksVip(fragment, facts) ? [pathProbes, checkProbes] : [pathProbes];
-  const sent = rule("POSTROUTING", "path-sent", ruleOrder.path, ["!", "-o", "lo", "-m", "mark", "--mark", markOf(pathProbes)]);
-  const shared: Resource[] = [module("ip_vs_rr"), ...kinds.flatMap(marked), sent];
+  const left = ["!", "-o", "lo", "-m", "mark", "--mark", markOf(pathProbes)];
+  const sent = rule(family, "POSTROUTING", "path-sent", ruleOrder.path, left);
+  const shared: Resource[] = [module("ip_vs_rr"), ...kinds.flatMap((probes) => marked(probes, family)), sent];
   const legs = fragment.destinations
-    .filter((destination) => answersAsVip(destination) && familyOf(destination.rip) === 4)
+    .filter((destination) => answersAsVip(destination) && familyOf(destination.rip) === family)
     .flatMap(({ rip }) => interfaceToward(rip, facts)?.name ?? []);
-  return [...shared, ...[...new Set(legs)].flatMap((leg) => replyLeg(leg, kinds))];
+  return [...shared, ...[...new Set(legs)].flatMap((leg) => replyLeg(leg, kinds, family))];
 }
 
 const markOf = ({ mark }: Probes) => `0x${mark.toString(16)}`;
 const probing = (side: "sport" | "dport", probes: Probes) => ["-p", "tcp", "-m", "tcp", `--${side}`, portsOf(probes)];
 
+const loopbackNetwork = { 4: "127.0.0.0/8", 6: "::1/128" } as const satisfies Record<Family, string>;
+
 /** What hands the packets of such probes to their service. */
-function marked(probes: Probes): Resource[] {
+function marked(probes: Probes, family: Family): Resource[] {
   // Before IPVS has it, a packet to an address of this machine leaves by lo; what IPVS forwards passes here too, by another interface.
-  const toOwn = ["!", "-d", "127.0.0.0/8", "-o", "lo", ...probing("sport", probes)];
+  const toOwn = ["!", "-d", loopbackNetwork[family], "-o", "lo", ...probing("sport", probes)];
   const mark = ["-j", "MARK", "--set-xmark", `${markOf(probes)}/0xffffffff`];
-  return [probeService(probes), rule("OUTPUT", `${probes.id}-mark`, ruleOrder.path, [...toOwn, ...mark])];
+  return [probeService(probes, family), rule(family, "OUTPUT", `${probes.id}-mark`, ruleOrder.path, [...toOwn, ...mark])];
 }
 
 /**
- * Replies bear the VIP, an address of this machine: the kernel drops such packets unless `accept_local` is on. What else it would have dropped
- * for it is dropped by a rule instead.
+ * Replies bear the VIP, an address of this machine: the kernel drops such packets of IPv4 unless `accept_local` is on. What else it would have
+ * dropped for it is dropped by a rule instead. IPv6 takes them in anyway.
  */
-function replyLeg(leg: string, kinds: readonly Probes[]): Resource[] {
+function replyLeg(leg: string, kinds: readonly Probes[], family: Family): Resource[] {
   const returned = kinds.flatMap((probes) => {
     const reply = ["-i", leg, ...probing("dport", probes), "-m", "addrtype", "--src-type", "LOCAL"];
     return [
-      rule("PREROUTING", `${probes.id}-returned:${leg}`, ruleOrder.path, [...reply, "-j", "RETURN"]),
+      rule(family, "PREROUTING", `${probes.id}-returned:${leg}`, ruleOrder.path, [...reply, "-j", "RETURN"]),
       // A stateful firewall knows nothing of the connection: its first packet was IPVS's.
-      rule("INPUT", `${probes.id}-returned:${leg}`, ruleOrder.path, [...reply, "-j", "ACCEPT"]),
+      rule(family, "INPUT", `${probes.id}-returned:${leg}`, ruleOrder.path, [...reply, "-j", "ACCEPT"]),
     ];
   });
+  if (family === 6) return returned;
+  const forged = ["-i", leg, "-m", "addrtype", "--src-type", "LOCAL", "-j", "DROP"];
   return [
     ...returned,
-    rule("PREROUTING", `path-forged:${leg}`, ruleOrder.drop, ["-i", leg, "-m", "addrtype", "--src-type", "LOCAL", "-j", "DROP"]),
+    rule(family, "PREROUTING", `path-forged:${leg}`, ruleOrder.drop, forged),
     sysctl(`net/ipv4/conf/${leg}/accept_local`, "1"),
   ];
 }
@@ -122,16 +132,17 @@ const arrivalId = (step: ArrivalStep, suffix: string, prober: string) => `path-$
 /** The key of the rule that counts a step, for one prober. */
 export function arrivalKey(step: ArrivalStep, fragment: RealServerFragment, prober: string): string {
   const id = arrivalId(step, ruleSuffix(fragment), prober);
-  return resourceKey.filterRule({ family: 4, table: "mangle", hook: arrivalHooks[step], id });
+  return resourceKey.filterRule({ family: familyOf(fragment.vip), table: "mangle", hook: arrivalHooks[step], id });
 }
 
 /** What a real server counts of the probes for a service: they come in, are let in, and the VIP answers. */
 export function arrivalResources(fragment: RealServerFragment): Resource[] {
   const { vip, protocol, port: number, probedFrom = [] } = fragment;
-  if (familyOf(vip) !== 4 || protocol !== "tcp") return [];
+  if (protocol !== "tcp") return [];
+  const family = familyOf(vip);
   const suffix = ruleSuffix(fragment);
   return probedFrom
-    .filter((address) => familyOf(address) === 4)
+    .filter((address) => familyOf(address) === family)
     .flatMap((prober) =>
       arrivalSteps.map((step) => {
         const match =
@@ -139,7 +150,7 @@ export function arrivalResources(fragment: RealServerFragment): Resource[] {
             ? [...from(vip), ...to(prober), ...port(protocol, "sport", number), "--dport", probePorts]
             : [...from(prober), ...to(vip), "-p", protocol, "-m", protocol, "--sport", probePorts, "--dport", `${number}`];
         const id = arrivalId(step, suffix, prober);
-        return filterRule({ family: 4, table: "mangle", hook: arrivalHooks[step], id, order: ruleOrder.path, match });
+        return filterRule({ family, table: "mangle", hook: arrivalHooks[step], id, order: ruleOrder.path, match });
       }),
     );
 }

@@ -3,7 +3,6 @@ import {
   type DirectorVipFragment,
   defaultCheck,
   type Fragment,
-  familyOf,
   fragmentId,
   type PlannedDirector,
   type Protocol,
@@ -222,8 +221,8 @@ function realServerFragments({ service, group, fleet }: ServicePlanInput, served
 }
 
 /** Whether directors prove the paths of a front end: only TCP says by itself that it was answered. */
-function isProved({ vip, protocol }: { vip: string; protocol: Protocol }): boolean {
-  return familyOf(vip) === 4 && protocol === "tcp";
+function isProved({ protocol }: { protocol: Protocol }): boolean {
+  return protocol === "tcp";
 }
 
 /** Where probes of these endpoints come from. */

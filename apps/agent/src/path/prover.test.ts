@@ -60,8 +60,8 @@ function proving(service: DirectorServiceFragment) {
     },
     packets: async () =>
       new Map([
-        [pathKeys.sent, 10 + 3 * reads],
-        [pathKeys.returned("eth0"), 7 + 2 * reads++],
+        [pathKeys.sent(4), 10 + 3 * reads],
+        [pathKeys.returned(4, "eth0"), 7 + 2 * reads++],
       ]),
     rpFilter: () => 2,
     close: async () => void log.push("close"),

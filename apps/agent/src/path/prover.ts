@@ -2,11 +2,13 @@ import { networkInterfaces } from "node:os";
 import { type PathAttempt, type PathTarget, tryConnection, tryRequest, trySize } from "@trigon/health";
 import type { PathDestination, PathPort } from "@trigon/kernel";
 import {
+  canonicalAddress,
   type DirectorServiceFragment,
   type Facts,
   type Forwarding,
   type Fragment,
   type FragmentState,
+  familyOf,
   type PathOutcome,
   type PathReport,
   pathProbe,
@@ -189,7 +191,7 @@ export class PathProver {
   ): Path | undefined {
     const source = sourceToward(rip, facts)?.address;
     const { name: leg, mtu = 1_500 } = interfaceToward(rip, facts) ?? {};
-    if (!source || !leg || rip.includes(":") || adminState === "disabled") return undefined;
+    if (!source || !leg || familyOf(rip) !== familyOf(fragment.vip) || adminState === "disabled") return undefined;
     const forward = forwardOf[forwarding];
     const destination: PathDestination = { address: rip, port, forward, tunnelType: fragment.encapsulation };
     const isSame = known !== undefined && known.source === source && sameDestination(known.destination, destination);
@@ -239,14 +241,15 @@ export class PathProver {
       if (again.outcome === "ok") return { ...nothing, ...again };
       if (again.outcome === "unable") return { ...nothing, outcome: "unable", message: again.message };
       const after = await this.#options.port.packets();
+      const family = familyOf(path.fragment.vip);
       const counted = (key: string) => Math.max(0, (after.get(key) ?? 0) - (before.get(key) ?? 0));
       return {
         ...nothing,
         outcome: again.outcome,
         large: again.outcome === "large" ? false : null,
-        sent: counted(pathKeys.sent),
-        returned: path.isNat ? 0 : counted(pathKeys.returned(path.leg)),
-        rpFilter: this.#options.port.rpFilter(path.leg),
+        sent: counted(pathKeys.sent(family)),
+        returned: path.isNat ? 0 : counted(pathKeys.returned(family, path.leg)),
+        rpFilter: family === 4 ? this.#options.port.rpFilter(path.leg) : null,
       };
     } finally {
       await release();
@@ -302,7 +305,7 @@ function sameDestination(a: PathDestination, b: PathDestination): boolean {
 
 /** Whether an address is bound here: a probe to one that is not would go to whoever holds it. */
 function holds(address: string): boolean {
-  return Object.values(networkInterfaces()).some((own) => own?.some((one) => one.address === address));
+  return Object.values(networkInterfaces()).some((own) => own?.some((one) => canonicalAddress(one.address) === address));
 }
 
 function pause(ms: number, signal: AbortSignal): Promise<void> {

@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { connect, type Socket } from "node:net";
-import type { ActiveCheck } from "@trigon/model";
+import { type ActiveCheck, familyOf } from "@trigon/model";
 
 /** A way to try: from an address and port of this machine to a VIP. */
 export interface PathTarget {
@@ -81,15 +81,15 @@ function attempt({ source, sourcePort, vip, port, timeoutMs }: PathTarget, reque
   });
 }
 
-/** IPv4 and ICMP headers. */
-const echoHeaders = 28;
+/** IP and ICMP headers. */
+const echoHeaders = { 4: 28, 6: 48 } as const;
 
 /**
  * Whether packets as large as `mtu` reach a real server unfragmented, by the system's `ping`: what a service speaks need not be known for it. Null:
  * it cannot be told, since no echo comes back at all, or since the network says itself that they are too large.
  */
 export async function trySize(source: string, rip: string, mtu: number): Promise<boolean | null> {
-  const large = await echo(source, rip, mtu - echoHeaders);
+  const large = await echo(source, rip, mtu - echoHeaders[familyOf(rip)]);
   if (large === "answered") return true;
   if (large !== "silent") return null;
   return (await echo(source, rip, 56)) === "answered" ? false : null;
@@ -101,7 +101,7 @@ function echo(source: string, address: string, bytes: number): Promise<"answered
     execFile("ping", args, { timeout: 5_000 }, (error, stdout, stderr) => {
       if (!error) return resolve("answered");
       // 1 is ping's word for no answer; anything else, and a router's or our own "too large", is no silence.
-      const isSilent = error.code === 1 && !/needed|too long/i.test(stdout + stderr);
+      const isSilent = error.code === 1 && !/needed|too long|too big/i.test(stdout + stderr);
       resolve(isSilent ? "silent" : "told");
     });
   });
