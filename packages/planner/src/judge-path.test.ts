@@ -89,4 +89,8 @@ test("words name both ends", () => {
   const { message, fix } = pathWords("vip.missing", { vip: "192.0.2.10", port: 80, rip: "192.0.2.21", director: "dir1" });
   expect(message).toContain("192.0.2.21 gets the packets but does not hold 192.0.2.10");
   expect(fix).toContain("192.0.2.10/32");
+  const over6 = { vip: "2001:db8::10", port: 80, rip: "2001:db8::21", director: "dir1" };
+  expect(pathWords("vip.missing", over6).fix).toContain("2001:db8::10/128");
+  expect(pathWords("service.notOnVip", over6).message).toContain("[2001:db8::10]:80");
+  expect(pathWords("service.notOnVip", over6).fix).toContain("(::)");
 });

@@ -1,4 +1,14 @@
-import { type ArrivalReport, type Forwarding, type PathCause, type PathReport, type PathStep, unreachable } from "@trigon/model";
+import {
+  type ArrivalReport,
+  endpoint,
+  type Forwarding,
+  familyOf,
+  hostPrefix,
+  type PathCause,
+  type PathReport,
+  type PathStep,
+  unreachable,
+} from "@trigon/model";
 
 /** When something was said, on the listener's clock. */
 export interface Said<T> {
@@ -94,7 +104,8 @@ export interface PathNames {
 
 /** What is wrong and what helps, in English; the console has its own words by cause. */
 export function pathWords(cause: PathCause, { vip, port, rip, director }: PathNames): { message: string; fix: string } {
-  const service = `${vip}:${port}`;
+  const service = endpoint(vip, port);
+  const all = familyOf(vip) === 4 ? "0.0.0.0" : "::";
   const words: Record<PathCause, [message: string, fix: string]> = {
     "director.notSent": [
       `Packets for ${rip} do not leave ${director}.`,
@@ -114,7 +125,7 @@ export function pathWords(cause: PathCause, { vip, port, rip, director }: PathNa
     ],
     "vip.missing": [
       `${rip} gets the packets but does not hold ${vip}, so it drops them.`,
-      `Bind ${vip}/32 to lo; the agent does so by itself unless it was told to change nothing.`,
+      `Bind ${vip}/${hostPrefix(vip)} to lo; the agent does so by itself unless it was told to change nothing.`,
     ],
     "realServer.rpFilter": [
       `rp_filter on ${rip} drops the packets: their source is not where they come from.`,
@@ -126,7 +137,7 @@ export function pathWords(cause: PathCause, { vip, port, rip, director }: PathNa
     ],
     "service.notOnVip": [
       `The program on ${rip} listens on its own address only: it refuses clients of ${service}.`,
-      `Let it listen on ${vip} or on all addresses (0.0.0.0).`,
+      `Let it listen on ${vip} or on all addresses (${all}).`,
     ],
     "service.notListening": [`Nobody listens for ${service} on ${rip}.`, "Start the program, or correct its port."],
     "realServer.firewall": [
