@@ -48,6 +48,7 @@ for (const reader of readers) {
       "/changes",
       "/audit",
       "/settings",
+      "/help",
       `/groups/${group!.id}`,
       "/no/such/page",
     );

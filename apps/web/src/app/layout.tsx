@@ -1,8 +1,8 @@
 import type { Metadata, Viewport } from "next";
-import { cookies, headers } from "next/headers";
+import { cookies } from "next/headers";
 import type { ReactNode } from "react";
-import { localeCookie, negotiate } from "../i18n/locale.ts";
 import { messagesOf } from "../i18n/messages.ts";
+import { readLocale } from "../i18n/read-locale.ts";
 import { densityCookie } from "../lib/density.ts";
 import { Providers } from "../lib/providers.tsx";
 import "./globals.css";
@@ -19,9 +19,8 @@ export const viewport: Viewport = {
 };
 
 export default async function RootLayout({ children }: { children: ReactNode }) {
-  const kept = await cookies();
-  const locale = negotiate(kept.get(localeCookie)?.value, (await headers()).get("accept-language"));
-  const density = kept.get(densityCookie)?.value === "compact" ? "compact" : "normal";
+  const locale = await readLocale();
+  const density = (await cookies()).get(densityCookie)?.value === "compact" ? "compact" : "normal";
   return (
     // The theme script sets the class before the first paint, so the server's markup differs on purpose.
     <html lang={locale} data-density={density} suppressHydrationWarning>

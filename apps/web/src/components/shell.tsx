@@ -1,7 +1,17 @@
 "use client";
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button, Callout, cn, Drawer, Logo } from "@trigon/ui";
-import { History, LayoutDashboard, Menu as MenuIcon, Network, ScrollText, Server, Settings, Waypoints } from "lucide-react";
+import {
+  CircleHelp,
+  History,
+  LayoutDashboard,
+  Menu as MenuIcon,
+  Network,
+  ScrollText,
+  Server,
+  Settings,
+  Waypoints,
+} from "lucide-react";
 import Link from "next/link";
 import { usePathname } from "next/navigation";
 import { type ReactNode, useEffect, useState } from "react";
@@ -20,6 +30,7 @@ const places = [
   { href: "/changes", key: "changes", icon: History },
   { href: "/audit", key: "audit", icon: ScrollText },
   { href: "/settings", key: "settings", icon: Settings },
+  { href: "/help", key: "help", icon: CircleHelp },
 ] as const;
 
 /** The frame around every page of the console: places on the left, preferences on top, and a word when the controller is out of reach. */

@@ -93,6 +93,7 @@ function ShortcutList(props: { open: boolean; onOpenChange: (open: boolean) => v
     ["changes", "/changes"],
     ["audit", "/audit"],
     ["settings", "/settings"],
+    ["help", "/help"],
   ] as const;
   const keyOf = (to: string) => Object.entries(places).find(([, path]) => path === to)?.[0] ?? "";
   const rows: [string[], string][] = [

@@ -278,6 +278,7 @@ function useActions(onClose: () => void, onHelp: () => void): (Item & { names: s
     ["/changes", "changes"],
     ["/audit", "audit"],
     ["/settings", "settings"],
+    ["/help", "help"],
   ] as const;
   return [
     go("/services/new", Plus, t("services.create"), "create new service", "c"),

@@ -16,6 +16,7 @@ export const places = {
   c: "/changes",
   a: "/audit",
   ",": "/settings",
+  h: "/help",
 } as const;
 
 const single: Record<string, Command> = {
