@@ -102,8 +102,10 @@ export class AddressAdapter implements Adapter<"address"> {
     if (!link) throw new KernelError("ENODEV", `Could not ${action.op} ${address}/${prefix}: there is no interface ${name}`);
     if (action.op === "delete") return this.#client.deleteAddress({ index: link.index, address, prefix });
     if (action.op === "create") {
-      const flags = familyOf(address) === "inet6" ? addressFlag.nodad : 0;
-      await this.#client.addAddress({ index: link.index, address, prefix, flags });
+      const isV6 = familyOf(address) === "inet6";
+      const flags = isV6 ? addressFlag.nodad : 0;
+      // Else the kernel would take the VIP as the source of this machine's own packets to its neighbours, whose replies never came (RFC 6724).
+      await this.#client.addAddress({ index: link.index, address, prefix, flags, deprecated: isV6 });
     }
     // Not awaited: the address serves already, and the announcement takes a second.
     if (purpose === "vipOnDirector") {

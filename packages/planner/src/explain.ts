@@ -96,7 +96,7 @@ function make(to: Resource): string[] {
     case "vrrp":
       return [`keepalived --vrrp # ${vrrpWords(to)}`];
     case "address":
-      return [`ip addr add ${to.address}/${to.prefix} dev ${to.interface}`];
+      return [`ip addr add ${to.address}/${to.prefix} dev ${to.interface}${to.prefix === 128 ? " nodad preferred_lft 0" : ""}`];
     default:
       return unreachable(to);
   }

@@ -2,12 +2,13 @@ import { join } from "node:path";
 import type { Lab } from "@trigon/lab";
 import type { PathCause, PathStep } from "@trigon/model";
 
-export const vips = { dr: "10.2.0.100", tun: "10.2.0.101" } as const;
+/** The VIP of each path under test, by its forwarding; `dr6` goes over IPv6. */
+export const vips = { dr: "10.2.0.100", tun: "10.2.0.101", dr6: "2001:db8:2::100" } as const;
 
 /** A fault made by hand on a path, and what the path's verdict must then say. */
 export interface Fault {
   name: string;
-  forwarding: keyof typeof vips;
+  path: keyof typeof vips;
   step: PathStep;
   cause: PathCause;
   /** What is done and undone. `isHeld`: the agent there would put it right, so it is told to change nothing meanwhile. */
@@ -19,16 +20,18 @@ export interface Fault {
 
 const httpd = join(import.meta.dirname, "../../../packages/lab/tools/httpd.py");
 /** Ends what serves, in this lab host's own pid namespace, and serves on that address. */
-const serveOn = (address: string) =>
-  `pkill -f '^/usr/bin/python3 -IS [^ ]*httpd.py'; setsid nohup ${httpd} rs1 ${address}:80 >/run/httpd-path.log 2>&1 </dev/null & ` +
-  `for try in 1 2 3 4 5 6 7 8 9 10; do ss -Hltn 'sport = :80' | grep -q ${address}:80 && exit 0; sleep 0.3; done; exit 1`;
+export const serveOn = (address: string) =>
+  `pkill -f '^/usr/bin/python3 -IS [^ ]*httpd.py'; setsid nohup ${httpd} web '${address}:80' >/run/httpd-path.log 2>&1 </dev/null & ` +
+  `for try in 1 2 3 4 5 6 7 8 9 10; do ss -Hltn 'sport = :80' | grep -qF '${address}:80' && exit 0; sleep 0.3; done; exit 1`;
 /** A rule of the host's own firewall. */
 const rule = (words: string) => ({ make: `iptables-legacy -A ${words}`, mend: `iptables-legacy -D ${words}` });
-/** A probe as it comes in on a real server, by tcpdump. */
-const probeAt = (lab: Lab, host: string, device: string, vip: string) =>
-  lab.host(host).sh(`timeout 30 tcpdump -nn -c 1 -i ${device} 'tcp[tcpflags] & tcp-syn != 0 and dst ${vip}' 2>/dev/null`, {
+/** A probe as it comes in on a real server, by tcpdump, whose `tcp[…]` does not look into IPv6. */
+const probeAt = (lab: Lab, host: string, device: string, vip: string) => {
+  const syn = vip.includes(":") ? "ip6[53] & 2 != 0" : "tcp[tcpflags] & tcp-syn != 0";
+  return lab.host(host).sh(`timeout 30 tcpdump -nn -c 1 -i ${device} 'tcp and ${syn} and dst ${vip}' 2>/dev/null`, {
     timeoutMs: 40_000,
   });
+};
 /** Waits until a rule of this text has counted a packet, and answers how iptables prints it. */
 const counted = (lab: Lab, host: string, text: string) =>
   lab
@@ -42,7 +45,7 @@ const probe = /10\.2\.0\.11\.6[45]\d{3} > 10\.2\.0\.10[01]\.80: Flags \[S\]/;
 export const faults: readonly Fault[] = [
   {
     name: "the service is bound to the RIP only",
-    forwarding: "dr",
+    path: "dr",
     step: "answered",
     cause: "service.notOnVip",
     steps: [{ host: "rs1", make: serveOn("10.2.0.21"), mend: serveOn("0.0.0.0") }],
@@ -51,7 +54,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the VIP is missing from lo",
-    forwarding: "dr",
+    path: "dr",
     step: "answered",
     cause: "vip.missing",
     steps: [{ host: "rs1", make: `ip addr del ${vips.dr}/32 dev lo`, mend: "true", isHeld: true }],
@@ -61,7 +64,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the tunnel is down",
-    forwarding: "tun",
+    path: "tun",
     step: "arrived",
     cause: "tunnel.down",
     steps: [{ host: "rs4", make: "ip link set trg-1 down", mend: "true", isHeld: true }],
@@ -70,7 +73,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "rp_filter is strict",
-    forwarding: "tun",
+    path: "tun",
     step: "answered",
     cause: "realServer.rpFilter",
     steps: [
@@ -86,7 +89,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the real server's firewall drops the service",
-    forwarding: "dr",
+    path: "dr",
     step: "answered",
     cause: "realServer.firewall",
     steps: [{ host: "rs1", ...rule(`INPUT -d ${vips.dr}/32 -p tcp -m tcp --dport 80 -j DROP`) }],
@@ -95,7 +98,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the real server's firewall drops the tunnel's packets",
-    forwarding: "tun",
+    path: "tun",
     step: "arrived",
     cause: "encapsulation.lost",
     steps: [{ host: "rs4", ...rule("INPUT -p 4 -j DROP") }],
@@ -104,7 +107,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the director's firewall drops the tunnel's packets",
-    forwarding: "tun",
+    path: "tun",
     step: "sent",
     cause: "director.notSent",
     steps: [{ host: "dir1", ...rule("OUTPUT -p 4 -j DROP") }],
@@ -113,7 +116,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the real server's answers are lost",
-    forwarding: "dr",
+    path: "dr",
     step: "returned",
     cause: "reply.lost",
     steps: [{ host: "rs1", ...rule(`OUTPUT -s ${vips.dr}/32 -j DROP`) }],
@@ -122,7 +125,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "a link between carries less and does not say so",
-    forwarding: "tun",
+    path: "tun",
     step: "large",
     cause: "mtu.hole",
     steps: [
@@ -134,7 +137,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the real server's link takes no full frames, and the service speaks no HTTP",
-    forwarding: "dr",
+    path: "dr",
     step: "large",
     cause: "mtu.hole",
     steps: [{ host: "rs1", make: "ip link set eth0 mtu 1400", mend: "ip link set eth0 mtu 1500" }],
@@ -143,5 +146,24 @@ export const faults: readonly Fault[] = [
         .host("dir1")
         .sh("ping -n -c 1 -W 2 -M do -s 1000 10.2.0.21 | grep loss; ping -n -c 1 -W 2 -M do -s 1472 10.2.0.21 | grep loss"),
     wanted: /, 0% packet loss[\s\S]*, 100% packet loss/,
+  },
+  {
+    name: "IPv6: the service is bound to the RIP only",
+    path: "dr6",
+    step: "answered",
+    cause: "service.notOnVip",
+    steps: [{ host: "rs2", make: serveOn("[2001:db8:2::22]"), mend: serveOn("[::]") }],
+    evidence: (lab) => lab.host("rs2").sh("ss -Hltn 'sport = :80'"),
+    wanted: /\[2001:db8:2::22\]:80/,
+  },
+  {
+    name: "IPv6: the VIP is missing from lo",
+    path: "dr6",
+    step: "answered",
+    cause: "vip.missing",
+    steps: [{ host: "rs2", make: `ip addr del ${vips.dr6}/128 dev lo`, mend: "true", isHeld: true }],
+    evidence: async (lab) =>
+      `${await lab.host("rs2").sh("ip -br addr show dev lo")} ${await probeAt(lab, "rs2", "eth0", vips.dr6)}`,
+    wanted: /^lo +\S+ +127\.0\.0\.1\/8(?: ::1\/128)? [^]*2001:db8:2::11\.6[45]\d{3} > 2001:db8:2::100\.80: Flags \[S\]/,
   },
 ];

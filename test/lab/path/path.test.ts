@@ -4,16 +4,19 @@ import { judgePath, type PathVerdict } from "@trigon/planner";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
 import { agentStatus, applyPlan, fragmentsOf, installAgent, startAgent } from "../agent.ts";
 import { useLab } from "../use-lab.ts";
-import { type Fault, faults, vips } from "./faults.ts";
+import { type Fault, faults, serveOn, vips } from "./faults.ts";
 
 const director = "10.2.0.11";
+const director6 = "2001:db8:2::11";
 /** Full-sized packets are a request where the check speaks HTTP, and echo requests else. */
-const checks = { dr: { kind: "tcp" }, tun: { kind: "http", path: "/" } } as const;
+const checks = { dr: { kind: "tcp" }, tun: { kind: "http", path: "/" }, dr6: { kind: "tcp" } } as const;
 const shapes = {
   dr: { vip: vips.dr, forwarding: "dr", realServers: [{ host: "rs1", rip: "10.2.0.21" }] },
   tun: { vip: vips.tun, forwarding: "tun", realServers: [{ host: "rs4", rip: "10.3.0.24" }] },
+  dr6: { vip: vips.dr6, forwarding: "dr", realServers: [{ host: "rs2", rip: "2001:db8:2::22" }], name: "dr6" },
 } as const;
-const hosts = { dr: "rs1", tun: "rs4" } as const;
+const hosts = { dr: "rs1", tun: "rs4", dr6: "rs2" } as const;
+const names = ["rs1", "rs4", "rs2", "dir1"] as const;
 
 /** What a running agent says of paths. */
 async function paths(lab: Lab, host: string): Promise<{ paths?: PathReport[]; arrivals?: ArrivalReport[] }> {
@@ -34,32 +37,41 @@ describe("proof of the real path", { timeout: 120_000 }, () => {
   }
 
   beforeAll(async () => {
-    await installAgent(...["dir1", "rs1", "rs4"].map((name) => lab.host(name)));
+    await installAgent(...names.map((name) => lab.host(name)));
+    await lab.host("dir1").sh(`ip addr add ${director6}/64 dev eth0 nodad`);
+    await lab.host("rs2").sh(`ip addr add 2001:db8:2::22/64 dev eth0 nodad; ${serveOn("[::]")}`);
     const dr = fragmentsOf({ ...shapes.dr, realServers: [...shapes.dr.realServers] });
     const tun = fragmentsOf({ ...shapes.tun, realServers: [...shapes.tun.realServers] });
+    const dr6 = fragmentsOf({ ...shapes.dr6, realServers: [...shapes.dr6.realServers] });
     const proving = (service: object, kind: keyof typeof checks) => {
       const health = { ...HealthSpec.parse({ check: checks[kind] }), sorryServer: null };
       return { ...service, provesPaths: true, health };
     };
     await applyPlan(lab.host("rs1"), [{ ...dr.realServer("rs1"), probedFrom: [director] }]);
     await applyPlan(lab.host("rs4"), [{ ...tun.realServer("rs4"), probedFrom: [director] }]);
-    await applyPlan(lab.host("dir1"), [proving(dr.service, "dr"), proving(tun.service, "tun"), dr.vip, tun.vip]);
-    for (const name of ["rs1", "rs4", "dir1"]) agents.set(name, await startAgent(lab.host(name)));
+    await applyPlan(lab.host("rs2"), [{ ...dr6.realServer("rs2"), probedFrom: [director6] }]);
+    const services = [proving(dr.service, "dr"), proving(tun.service, "tun"), proving(dr6.service, "dr6")];
+    await applyPlan(lab.host("dir1"), [...services, dr.vip, tun.vip, dr6.vip]);
+    for (const name of names) agents.set(name, await startAgent(lab.host(name)));
   }, 300_000);
 
   /** The verdict on a path from what its two ends say now, as the controller joins it. */
-  async function verdict(kind: Fault["forwarding"]): Promise<PathVerdict & { report?: PathReport; arrival?: ArrivalReport }> {
+  async function verdict(kind: Fault["path"]): Promise<PathVerdict & { report?: PathReport; arrival?: ArrivalReport }> {
     const [said, seen] = await Promise.all([paths(lab, "dir1"), paths(lab, hosts[kind])]);
     const at = Date.now();
-    const serviceId = `vs_${vips[kind].replaceAll(".", "")}`;
+    const serviceId = kind === "dr6" ? "vs_dr6" : `vs_${vips[kind].replaceAll(".", "")}`;
     const report = said.paths?.find((one) => one.serviceId === serviceId);
     const arrival = seen.arrivals?.find((one) => one.serviceId === serviceId);
     if (!report || !arrival) return { state: "checking", step: null, cause: null };
-    const joined = judgePath({ forwarding: kind, director: { report, at }, realServer: { report: arrival, at } });
+    const joined = judgePath({
+      forwarding: shapes[kind].forwarding,
+      director: { report, at },
+      realServer: { report: arrival, at },
+    });
     return { ...joined, report, arrival };
   }
 
-  async function becomes(kind: Fault["forwarding"], wanted: PathVerdict): Promise<void> {
+  async function becomes(kind: Fault["path"], wanted: PathVerdict): Promise<void> {
     let last: unknown;
     const isSo = async () => {
       last = await verdict(kind);
@@ -73,13 +85,20 @@ describe("proof of the real path", { timeout: 120_000 }, () => {
 
   const proved: PathVerdict = { state: "proved", step: null, cause: null };
 
-  test("both paths are proved, outside the services' own statistics", async () => {
+  test("all paths are proved, outside the services' own statistics", async () => {
     await becomes("dr", proved);
     await becomes("tun", proved);
+    await becomes("dr6", proved);
     const rates = await lab.host("dir1").sh("ipvsadm -Ln --stats --exact");
     const line = (name: string) => rates.split("\n").find((text) => text.includes(name)) ?? "";
     expect(line(`${vips.dr}:80`).trim().split(/\s+/)[2]).toBe("0");
-    expect(Number(line("21586").trim().split(/\s+/)[2])).toBeGreaterThan(0);
+    expect(line(`[${vips.dr6}]:80`).trim().split(/\s+/)[2]).toBe("0");
+    const probed = [...rates.matchAll(/^FWM +21586 (IPv6)? +(\d+) /gm)].map(
+      ([, family, count]) => `${family} ${Number(count) > 0}`,
+    );
+    expect(probed.toSorted()).toEqual(["IPv6 true", "undefined true"]);
+    // Else the director's own packets, its health checks first, would come from the VIP, and the real server would answer itself.
+    expect(await lab.host("dir1").sh("ip -6 route get 2001:db8:2::22")).toContain(`src ${director6} `);
   });
 
   const undo: (() => Promise<unknown>)[] = [];
@@ -87,8 +106,8 @@ describe("proof of the real path", { timeout: 120_000 }, () => {
     for (const one of undo.splice(0).reverse()) await one();
   });
 
-  test.each(faults)("$name", async ({ forwarding, step, cause, steps, evidence, wanted }) => {
-    await becomes(forwarding, proved);
+  test.each(faults)("$name", async ({ path, step, cause, steps, evidence, wanted }) => {
+    await becomes(path, proved);
     for (const { host, make, mend, isHeld } of steps) {
       const on = lab.host(host);
       if (isHeld) await hold(host);
@@ -96,8 +115,8 @@ describe("proof of the real path", { timeout: 120_000 }, () => {
       await on.sh(make);
     }
     expect(await evidence(lab)).toMatch(wanted);
-    await becomes(forwarding, { state: "failed", step, cause });
+    await becomes(path, { state: "failed", step, cause });
     for (const one of undo.splice(0).reverse()) await one();
-    await becomes(forwarding, proved);
+    await becomes(path, proved);
   });
 });
