@@ -19,6 +19,7 @@ export default defineConfig({
             "test/*.test.ts",
             "test/golden/**/*.test.ts",
             "test/contract/**/*.test.ts",
+            "test/bench/**/*.test.ts",
           ],
           exclude: [...exclude, "**/*.api.test.ts"],
         },
