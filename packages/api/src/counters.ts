@@ -1,5 +1,5 @@
-import type { Database, Prisma } from "@trigon/db";
-import type { AgentCounters, Counters, PathView, ServiceCountersView } from "@trigon/model";
+import type { Database } from "@trigon/db";
+import type { AgentCounters, Counters, FleetCountersView, PathView, ServiceCountersView } from "@trigon/model";
 import type { StoredService } from "./fleet-rows.ts";
 import type { FleetState } from "./fleet-state.ts";
 import { pathViews } from "./path-views.ts";
@@ -49,13 +49,15 @@ export class CounterStore {
     this.#pairs.set(nodeId, { latest, previous });
     if (now() - (this.#savedAt.get(nodeId) ?? 0) < saveMs) return;
     this.#savedAt.set(nodeId, now());
-    const data = {
-      latest: counters as unknown as Prisma.InputJsonValue,
-      latestAt: new Date(latest.at),
-      previous: (previous?.counters as unknown as Prisma.InputJsonValue) ?? undefined,
-      previousAt: previous ? new Date(previous.at) : null,
-    };
-    await db.prisma.nodeCounters.upsert({ where: { nodeId }, create: { nodeId, ...data }, update: data });
+    const [latestText, previousText] = [JSON.stringify(counters), previous ? JSON.stringify(previous.counters) : null];
+    const timeOf = (at: number) => new Date(at).toISOString().slice(0, -1); // the column has no time zone
+    const [latestAt, previousAt] = [timeOf(latest.at), previous ? timeOf(previous.at) : null];
+    // As text: a large director's counters are a megabyte, of which Prisma would look at every member.
+    await db.prisma.$executeRaw`
+      INSERT INTO "nodeCounters" ("nodeId", latest, "latestAt", previous, "previousAt")
+      VALUES (${nodeId}, ${latestText}::jsonb, ${latestAt}::timestamp, ${previousText}::jsonb, ${previousAt}::timestamp)
+      ON CONFLICT ("nodeId") DO UPDATE SET latest = excluded.latest, "latestAt" = excluded."latestAt",
+        previous = excluded.previous, "previousAt" = excluded."previousAt"`;
   }
 
   /** Takes in what other replicas heard. */
@@ -91,11 +93,10 @@ export class CounterStore {
     nodeOf: (realServer: { rip: string; nodeId: string | null }) => string | undefined,
   ): ServiceCountersView[] {
     const wanted = new Set(serviceIds ?? state.liveServices().map(({ id }) => id));
-    const samples = this.#samplesByService();
     return [...wanted].flatMap((serviceId) => {
       const service = state.services.get(serviceId);
       if (!service || service.deletedAt) return [];
-      const view = this.#view(serviceId, service.spec.realServers, samples.get(serviceId) ?? emptyParts(), nodeOf);
+      const view = this.#view(serviceId, service.spec.realServers, this.#partsOf(serviceId), nodeOf);
       const paths = new Map(this.paths(state, service, nodeOf).map((path) => [path.realServerId, path]));
       return [{ ...view, realServers: view.realServers.map((one) => ({ ...one, path: paths.get(one.realServerId)! })) }];
     });
@@ -114,35 +115,70 @@ export class CounterStore {
     return pathViews({ state, service, heard, nodeOf });
   }
 
-  #samplesByService(): Map<string, Parts> {
-    const parts = new Map<string, Parts>();
-    const partsOf = (serviceId: string) => {
-      const found = parts.get(serviceId) ?? emptyParts();
-      parts.set(serviceId, found);
-      return found;
-    };
+  /** What directors and real servers last said of one service. */
+  #partsOf(serviceId: string): Parts {
+    const parts: Parts = { director: [], replies: new Map(), drains: new Map() };
+    for (const { nodeId, at, now, before, seconds } of this.#lately()) {
+      const counted = now.services.get(serviceId);
+      if (counted) parts.director.push({ at, now: counted, before: before?.services.get(serviceId), seconds });
+      for (const { realServerId, serviceId: _, ...drain } of now.drains.get(serviceId) ?? [])
+        parts.drains.set(realServerId, drain);
+      const bytes = now.replies.get(serviceId);
+      if (bytes !== undefined)
+        parts.replies.set(nodeId, { bytes, perSecond: rate(bytes, before?.replies.get(serviceId), seconds) });
+    }
+    return parts;
+  }
+
+  /** The nodes that were heard of lately. */
+  *#lately() {
     for (const [nodeId, pair] of this.#pairs) {
       if (this.#options.now() - pair.latest.at > staleMs) continue;
       const before = sameLife(pair) ? pair.previous : null;
-      const seconds = before ? (pair.latest.at - before.at) / 1000 : 0;
-      const oldServices = new Map(before?.counters.services.map((service) => [service.serviceId, service]));
-      for (const service of pair.latest.counters.services) {
-        partsOf(service.serviceId).director.push({
-          at: pair.latest.at,
-          now: service,
-          before: oldServices.get(service.serviceId),
-          seconds,
-        });
+      yield {
+        nodeId,
+        at: pair.latest.at,
+        now: indexOf(pair.latest.counters),
+        before: before ? indexOf(before.counters) : null,
+        seconds: before ? (pair.latest.at - before.at) / 1000 : 0,
+      };
+    }
+  }
+
+  /** What all services move together. */
+  fleet(): FleetCountersView {
+    let connections = 0;
+    const parts: ServiceCountersView["rates"][] = [];
+    const replies: (number | null)[] = [];
+    for (const { now, before, seconds } of this.#lately()) {
+      let [own, any] = [{ connectionsPerSecond: 0, inBytesPerSecond: 0, outBytesPerSecond: 0 }, false];
+      for (const [serviceId, { counters }] of now.services) {
+        connections += counters.connections;
+        const one = rates(counters, before?.services.get(serviceId)?.counters, seconds);
+        if (one.connectionsPerSecond === null || one.inBytesPerSecond === null || one.outBytesPerSecond === null) continue;
+        any = true;
+        own = {
+          connectionsPerSecond: own.connectionsPerSecond + one.connectionsPerSecond,
+          inBytesPerSecond: own.inBytesPerSecond + one.inBytesPerSecond,
+          outBytesPerSecond: own.outBytesPerSecond + one.outBytesPerSecond,
+        };
       }
-      for (const { serviceId, realServerId, ...drain } of pair.latest.counters.drains ?? []) {
-        partsOf(serviceId).drains.set(realServerId, drain);
-      }
-      const oldReplies = new Map(before?.counters.replies.map((reply) => [reply.serviceId, reply.bytes]));
-      for (const { serviceId, bytes } of pair.latest.counters.replies) {
-        partsOf(serviceId).replies.set(nodeId, { bytes, perSecond: rate(bytes, oldReplies.get(serviceId), seconds) });
+      if (any) parts.push(own);
+      for (const [serviceId, bytes] of now.replies) replies.push(rate(bytes, before?.replies.get(serviceId), seconds));
+    }
+    return { connections, rates: addRates(parts), replyBytesPerSecond: total(replies) };
+  }
+
+  /** New connections a second of each service that was counted twice. */
+  connectionRates(): Map<string, number> {
+    const found = new Map<string, number>();
+    for (const { now, before, seconds } of this.#lately()) {
+      for (const [serviceId, { counters }] of now.services) {
+        const one = rate(counters.connections, before?.services.get(serviceId)?.counters.connections, seconds);
+        if (one !== null) found.set(serviceId, (found.get(serviceId) ?? 0) + one);
       }
     }
-    return parts;
+    return found;
   }
 
   #view(
@@ -199,7 +235,30 @@ interface Parts {
   /** By real server. */
   drains: Map<string, NonNullable<ServiceCountersView["realServers"][number]["drain"]>>;
 }
-const emptyParts = (): Parts => ({ director: [], replies: new Map(), drains: new Map() });
+
+/** A sample by service. */
+interface SampleIndex {
+  services: Map<string, AgentCounters["services"][number]>;
+  replies: Map<string, number>;
+  drains: Map<string, NonNullable<AgentCounters["drains"]>>;
+}
+
+/** A sample is looked at by every reader, for the services that it shows. */
+const indexes = new WeakMap<AgentCounters, SampleIndex>();
+
+function indexOf(counters: AgentCounters): SampleIndex {
+  const known = indexes.get(counters);
+  if (known) return known;
+  const index: SampleIndex = {
+    services: new Map(counters.services.map((service) => [service.serviceId, service])),
+    replies: new Map(counters.replies.map(({ serviceId, bytes }) => [serviceId, bytes])),
+    drains: new Map(),
+  };
+  for (const drain of counters.drains ?? [])
+    index.drains.set(drain.serviceId, [...(index.drains.get(drain.serviceId) ?? []), drain]);
+  indexes.set(counters, index);
+  return index;
+}
 
 function sameLife({ latest, previous }: Pair): boolean {
   return previous?.counters.bootId === latest.counters.bootId && previous.counters.runId === latest.counters.runId;

@@ -216,6 +216,10 @@ export async function createApi(options: ApiOptions): Promise<Api> {
           await counterStore.look();
           return counterStore.views(state, serviceIds, ({ rip, nodeId }) => nodeId ?? state.index.realServerAt(rip)?.id);
         },
+        async fleet() {
+          await counterStore.look();
+          return counterStore.fleet();
+        },
         async paths(serviceId) {
           const state = await store.refresh();
           await counterStore.look();

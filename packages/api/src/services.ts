@@ -12,6 +12,7 @@ import type {
   EnrollmentTokenSpec,
   EnrollmentTokenView,
   FieldError,
+  FleetCountersView,
   ForeignServiceView,
   GateView,
   GroupMoveView,
@@ -157,6 +158,7 @@ export interface Services {
   };
   counters: {
     read(serviceIds: readonly string[] | undefined): Promise<ServiceCountersView[]>;
+    fleet(): Promise<FleetCountersView>;
     /** The verdict on the real path to each real server of a service. */
     paths(serviceId: string): Promise<PathView[]>;
     /** Asks the director that holds the VIP. Throws `node.notConnected` and `node.noAnswer`. */

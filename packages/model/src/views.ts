@@ -298,6 +298,16 @@ export const ServiceCountersView = z.object({
 });
 export type ServiceCountersView = z.infer<typeof ServiceCountersView>;
 
+/** What all services move together. */
+export const FleetCountersView = z.object({
+  /** Since the services began. */
+  connections: z.number(),
+  rates: RateView,
+  /** What real servers send to clients themselves; null: no enrolled one counts. */
+  replyBytesPerSecond: z.number().nullable(),
+});
+export type FleetCountersView = z.infer<typeof FleetCountersView>;
+
 /** How far back statistics look. */
 export const StatisticsRange = z.enum(["1h", "24h", "30d"]);
 export type StatisticsRange = z.infer<typeof StatisticsRange>;

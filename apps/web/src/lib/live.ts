@@ -75,11 +75,11 @@ function throttle(run: () => void, intervalMs: number): () => void {
 export type CountersById = ReadonlyMap<string, ServiceCountersView>;
 
 /** Live counters by service, about every two seconds; undefined until the first arrive. */
-export function useCounters(serviceIds?: string[]): CountersById | undefined {
+export function useCounters(serviceIds: string[]): CountersById | undefined {
   const trpc = useTRPC();
   const visible = useVisible();
-  const input = serviceIds ? { serviceIds } : undefined;
-  const { data } = useSubscription(trpc.virtualService.watchCounters.subscriptionOptions(input, { enabled: visible }));
+  const enabled = visible && serviceIds.length > 0;
+  const { data } = useSubscription(trpc.virtualService.watchCounters.subscriptionOptions({ serviceIds }, { enabled }));
   return useMemo(() => (data ? new Map(data.map((counters) => [counters.serviceId, counters])) : undefined), [data]);
 }
 

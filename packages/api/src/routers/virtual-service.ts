@@ -1,6 +1,7 @@
 import {
   ChangePreview,
   ConnectionTableView,
+  FleetCountersView,
   guardFields,
   Id,
   LintFinding,
@@ -263,6 +264,21 @@ export const virtualServiceRouter = router({
     .input(ConnectionsInput)
     .output(ConnectionTableView)
     .query(({ ctx, input }) => ctx.services.counters.connections(input)),
+
+  fleetCounters: procedure
+    .meta({
+      scope: "read",
+      rest: { method: "GET", path: "/fleet/counters", tag, summary: "What all virtual services move together" },
+    })
+    .output(FleetCountersView)
+    .query(({ ctx }) => ctx.services.counters.fleet()),
+
+  watchFleetCounters: procedure.subscription(async function* ({ ctx, signal }) {
+    for await (const _ of every(countersIntervalMs, signal)) {
+      const counters: FleetCountersView = await ctx.services.counters.fleet();
+      yield counters;
+    }
+  }),
 
   watchCounters: procedure.input(CountersInput.optional()).subscription(async function* ({ ctx, input, signal }) {
     // Without ids: a stream that is taken up again has nothing to catch up on.

@@ -9,11 +9,7 @@ type Key = string | number;
 const worstFirst: readonly SyncState[] = ["failed", "conflict", "waiting", "unknown", "applying", "inSync", "disabled"];
 
 /** What a table of services is ordered by. Figures of all of them are read only when the order asks for it. */
-export async function rowKey(
-  { sources, counters }: ServiceContext,
-  order: RowOrder,
-  services: readonly StoredService[],
-): Promise<(service: StoredService) => Key> {
+export async function rowKey({ sources, counters }: ServiceContext, order: RowOrder): Promise<(service: StoredService) => Key> {
   switch (order) {
     case "name":
       return ({ spec }) => spec.name;
@@ -28,14 +24,7 @@ export async function rowKey(
       return (service) => worstFirst.indexOf(syncOf(sources, service).state);
     case "connections": {
       await counters.look();
-      const views = counters.views(
-        sources.state,
-        services.map(({ id }) => id),
-        ({ nodeId }) => nodeId ?? undefined,
-      );
-      const rates = new Map(
-        views.map(({ serviceId, rates: { connectionsPerSecond } }) => [serviceId, connectionsPerSecond ?? -1]),
-      );
+      const rates = counters.connectionRates();
       return ({ id }) => rates.get(id) ?? -1;
     }
   }

@@ -109,7 +109,7 @@ export function virtualServices(context: ServiceContext): Services["virtualServi
           (forwarding === undefined || service.spec.forwarding === forwarding) &&
           (state === undefined || syncOf(sources, service).state === state),
       );
-      const keyOf = await rowKey(context, order, found);
+      const keyOf = await rowKey(context, order);
       const keyed = found.map((service) => ({ service, key: keyOf(service) }));
       keyed.sort((a, b) => (descending ? -1 : 1) * compareKeys(a.key, b.key) || byName(a.service, b.service));
       const data = keyed.slice(offset, offset + limit).map(({ service }) => serviceRow(sources, service));

@@ -16,10 +16,6 @@ const leads: Record<FirstStep, string> = {
   traffic: "/topology",
 };
 
-function connectionsOf(counters: Outputs["virtualService"]["counters"] | undefined): number {
-  return counters?.data.reduce((sum, { totals }) => sum + totals.connections, 0) ?? 0;
-}
-
 /** From an empty appliance to balanced packets: a list that ticks itself from live data, and goes away when all is done. */
 export function FirstRun({ overview }: { overview: Outputs["overview"]["get"] }) {
   const t = useTranslations();
@@ -34,13 +30,13 @@ export function FirstRun({ overview }: { overview: Outputs["overview"]["get"] })
   // Nothing announces a first packet: it is asked for until there was one, and never again.
   const asksCounters = isHidden === false && services.total > 0;
   const counters = useQuery({
-    ...trpc.virtualService.counters.queryOptions({}),
+    ...trpc.virtualService.fleetCounters.queryOptions(),
     enabled: asksCounters,
-    refetchInterval: ({ state }) => (connectionsOf(state.data) > 0 ? false : 5_000),
+    refetchInterval: ({ state }) => ((state.data?.connections ?? 0) > 0 ? false : 5_000),
   });
   const isKnown =
     isHidden === false && (!asksNodes || nodes.data !== undefined) && (!asksCounters || counters.data !== undefined);
-  const done = doneSteps({ nodes: nodes.data?.data ?? [], services, connections: connectionsOf(counters.data) });
+  const done = doneSteps({ nodes: nodes.data?.data ?? [], services, connections: counters.data?.connections ?? 0 });
   const isComplete = done.size === firstSteps.length;
   // Who watched the last step tick sees that it did; who comes later sees nothing.
   const [wasOpen, setWasOpen] = useState(false);

@@ -1,6 +1,7 @@
 "use client";
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button, Callout, Card, CardHeader, Chip, ConfirmDialog, Figure, SkeletonRows, toast } from "@trigon/ui";
+import { useSubscription } from "@trpc/tanstack-react-query";
 import { CircleAlert, CircleCheck, Unplug } from "lucide-react";
 import { useState } from "react";
 import { useTranslations } from "use-intl";
@@ -11,7 +12,7 @@ import { TextLink } from "../../components/text-link.tsx";
 import { When } from "../../components/time.tsx";
 import { useSay } from "../../i18n/say.ts";
 import { bitRate, perSecond } from "../../lib/format.ts";
-import { live, useCounters, useWatch } from "../../lib/live.ts";
+import { live, useVisible, useWatch } from "../../lib/live.ts";
 import { type Outputs, useTRPC } from "../../lib/trpc.ts";
 import { TrafficCharts } from "../statistics/traffic-charts.tsx";
 import { FirstRun } from "./first-run-card.tsx";
@@ -116,22 +117,16 @@ function ProblemLink({ id, name }: { id: string; name: string }) {
 
 function Traffic() {
   const t = useTranslations("overview");
-  const counters = useCounters();
-  const all = counters ? [...counters.values()] : undefined;
+  const trpc = useTRPC();
+  const { data } = useSubscription(
+    trpc.virtualService.watchFleetCounters.subscriptionOptions(undefined, { enabled: useVisible() }),
+  );
   return (
     <Card className="p-4">
       <dl className="grid grid-cols-2 gap-4 sm:grid-cols-3">
-        <Figure
-          label={t("connectionsPerSecond")}
-          value={perSecond(all && sum(all.map(({ rates }) => rates.connectionsPerSecond)))}
-        />
-        <Figure label={t("in")} value={bitRate(all && sum(all.map(({ rates }) => rates.inBytesPerSecond)))} />
-        <Figure
-          label={t("out")}
-          value={bitRate(
-            all && sum(all.flatMap(({ rates, replyBytesPerSecond }) => [rates.outBytesPerSecond, replyBytesPerSecond])),
-          )}
-        />
+        <Figure label={t("connectionsPerSecond")} value={perSecond(data?.rates.connectionsPerSecond)} />
+        <Figure label={t("in")} value={bitRate(data?.rates.inBytesPerSecond)} />
+        <Figure label={t("out")} value={bitRate(data && sum([data.rates.outBytesPerSecond, data.replyBytesPerSecond]))} />
       </dl>
     </Card>
   );
