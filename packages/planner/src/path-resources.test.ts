@@ -1,6 +1,7 @@
 import { type DirectorServiceFragment, HealthCheck, HealthSpec, RealServerFragment, type Resource } from "@trigon/model";
 import { expect, test } from "vitest";
 import { factsOf } from "../test/facts.ts";
+import { nodeOf, World } from "../test/fleet.ts";
 import { arrivalResources, pathResources } from "./path-resources.ts";
 
 const facts = {
@@ -86,4 +87,15 @@ test("a real server counts the probes of directors of its VIP's family", () => {
   const arriving = "6 -s 2001:db8::2/128 -d 2001:db8::10/128 -p tcp -m tcp --sport 64512:65023 --dport 80";
   const answering = "6 -s 2001:db8::10/128 -d 2001:db8::2/128 -p tcp -m tcp --sport 80 --dport 64512:65023";
   expect(rules).toEqual([arriving, arriving, answering]);
+});
+
+test("a plan says of IPv6 services, too, that paths are proved, and where from", () => {
+  const on = (hostname: string, address: string, address6: string) => ({
+    ...nodeOf(`node_${hostname}`, address),
+    facts: factsOf({ hostname, legs: { eth0: [`${address}/24`, `${address6}/64`] }, gateway: "192.0.2.1" }),
+  });
+  const world = new World([on("d1", "192.0.2.2", "2001:db8::2"), on("r1", "192.0.2.21", "2001:db8::21")]);
+  world.save({ vip: "2001:db8::10", port: 80, forwarding: "dr", realServers: [{ id: "rs_1", rip: "2001:db8::21" }] });
+  expect(world.plan().get("node_d1")).toMatchObject([{ kind: "director.service", provesPaths: true }]);
+  expect(world.plan().get("node_r1")).toMatchObject([{ kind: "realServer.serve", probedFrom: ["2001:db8::2"] }]);
 });

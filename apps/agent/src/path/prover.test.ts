@@ -11,7 +11,18 @@ const facts = Facts.parse({
   bootId: "b",
   kernel: "6",
   architecture: "x",
-  interfaces: [{ name: "eth0", mac: null, mtu: 1500, up: true, addresses: [{ address: "127.0.0.1", prefix: 8 }] }],
+  interfaces: [
+    {
+      name: "eth0",
+      mac: null,
+      mtu: 1500,
+      up: true,
+      addresses: [
+        { address: "127.0.0.1", prefix: 8 },
+        { address: "::1", prefix: 128 },
+      ],
+    },
+  ],
   routes: [],
   resolvers: [],
   iptables: "nft",
@@ -140,4 +151,17 @@ test("a VIP that this director does not hold is not probed: somebody else would 
   const { prover, log } = proving({ ...serviceOn(9), vip: "192.0.2.10" });
   expect((await reported(prover, "unable")).message).toContain("does not hold");
   expect(log).not.toContain("direct 127.0.0.9");
+});
+
+test("a real server of another family than its VIP is not probed: no packet could go that way", async () => {
+  const { port } = await serve(() => "HTTP/1.1 200 OK\r\n\r\n");
+  const service = serviceOn(port);
+  const [destination] = service.destinations;
+  const { prover, log } = proving({
+    ...service,
+    destinations: [{ ...destination!, realServerId: "rs_6", rip: "::1" }, destination!],
+  });
+  expect(await reported(prover, "ok")).toMatchObject({ realServerId: "rs_1" });
+  expect(prover.report()).toHaveLength(1);
+  expect(log).not.toContain("direct ::1");
 });
