@@ -1,6 +1,6 @@
 "use client";
 import { ArrowDown, ArrowUp, ArrowUpDown } from "lucide-react";
-import { type ReactNode, useRef } from "react";
+import { type ReactNode, useId, useRef } from "react";
 import { cn } from "./cn.ts";
 
 export interface Column<Row> {
@@ -159,6 +159,7 @@ function SortIcon({ state }: { state: "none" | "ascending" | "descending" }) {
 function Checkbox(props: { label: string; checked: boolean; isMixed?: boolean; onClick: (isRange: boolean) => void }) {
   return (
     <input
+      id={useId()}
       type="checkbox"
       aria-label={props.label}
       className="size-4 accent-accent"
