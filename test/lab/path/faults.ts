@@ -8,7 +8,8 @@ export const vips = { dr: "10.2.0.100", tun: "10.2.0.101", dr6: "2001:db8:2::100
 /** A fault made by hand on a path, and what the path's verdict must then say. */
 export interface Fault {
   name: string;
-  path: keyof typeof vips;
+  /** Where the same fault is made; all of them must say so. */
+  paths: readonly (keyof typeof vips)[];
   step: PathStep;
   cause: PathCause;
   /** What is done and undone. `isHeld`: the agent there would put it right, so it is told to change nothing meanwhile. */
@@ -41,30 +42,41 @@ const counted = (lab: Lab, host: string, text: string) =>
       { timeoutMs: 60_000 },
     );
 const probe = /10\.2\.0\.11\.6[45]\d{3} > 10\.2\.0\.10[01]\.80: Flags \[S\]/;
+const probe6 = /2001:db8:2::11\.6[45]\d{3} > 2001:db8:2::100\.80: Flags \[S\]/;
 
 export const faults: readonly Fault[] = [
   {
     name: "the service is bound to the RIP only",
-    path: "dr",
+    paths: ["dr", "dr6"],
     step: "answered",
     cause: "service.notOnVip",
-    steps: [{ host: "rs1", make: serveOn("10.2.0.21"), mend: serveOn("0.0.0.0") }],
-    evidence: (lab) => lab.host("rs1").sh("ss -Hltn 'sport = :80'"),
-    wanted: /10\.2\.0\.21:80/,
+    steps: [
+      { host: "rs1", make: serveOn("10.2.0.21"), mend: serveOn("0.0.0.0") },
+      { host: "rs2", make: serveOn("[2001:db8:2::22]"), mend: serveOn("[::]") },
+    ],
+    evidence: async (lab) =>
+      `${await lab.host("rs1").sh("ss -Hltn 'sport = :80'")} ${await lab.host("rs2").sh("ss -Hltn 'sport = :80'")}`,
+    wanted: /10\.2\.0\.21:80 [\s\S]*\[2001:db8:2::22\]:80 /,
   },
   {
     name: "the VIP is missing from lo",
-    path: "dr",
+    paths: ["dr", "dr6"],
     step: "answered",
     cause: "vip.missing",
-    steps: [{ host: "rs1", make: `ip addr del ${vips.dr}/32 dev lo`, mend: "true", isHeld: true }],
-    evidence: async (lab) =>
-      `${await lab.host("rs1").sh("ip -br addr show dev lo")} ${await probeAt(lab, "rs1", "eth0", vips.dr)}`,
-    wanted: new RegExp(`^lo +\\S+ +127\\.0\\.0\\.1/8(?: ::1/128)? .*${probe.source}`),
+    steps: [
+      { host: "rs1", make: `ip addr del ${vips.dr}/32 dev lo`, mend: "true", isHeld: true },
+      { host: "rs2", make: `ip addr del ${vips.dr6}/128 dev lo`, mend: "true", isHeld: true },
+    ],
+    evidence: async (lab) => {
+      const show = (host: string) => lab.host(host).sh("ip -br addr show dev lo");
+      const probes = [probeAt(lab, "rs1", "eth0", vips.dr), probeAt(lab, "rs2", "eth0", vips.dr6)];
+      return [await show("rs1"), await show("rs2"), ...(await Promise.all(probes))].join("\n");
+    },
+    wanted: new RegExp(`^(lo +\\S+ +127\\.0\\.0\\.1/8(?: ::1/128)? *\n){2}.*${probe.source}.*\n.*${probe6.source}`),
   },
   {
     name: "the tunnel is down",
-    path: "tun",
+    paths: ["tun"],
     step: "arrived",
     cause: "tunnel.down",
     steps: [{ host: "rs4", make: "ip link set trg-1 down", mend: "true", isHeld: true }],
@@ -73,7 +85,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "rp_filter is strict",
-    path: "tun",
+    paths: ["tun"],
     step: "answered",
     cause: "realServer.rpFilter",
     steps: [
@@ -89,7 +101,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the real server's firewall drops the service",
-    path: "dr",
+    paths: ["dr"],
     step: "answered",
     cause: "realServer.firewall",
     steps: [{ host: "rs1", ...rule(`INPUT -d ${vips.dr}/32 -p tcp -m tcp --dport 80 -j DROP`) }],
@@ -98,7 +110,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the real server's firewall drops the tunnel's packets",
-    path: "tun",
+    paths: ["tun"],
     step: "arrived",
     cause: "encapsulation.lost",
     steps: [{ host: "rs4", ...rule("INPUT -p 4 -j DROP") }],
@@ -107,7 +119,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the director's firewall drops the tunnel's packets",
-    path: "tun",
+    paths: ["tun"],
     step: "sent",
     cause: "director.notSent",
     steps: [{ host: "dir1", ...rule("OUTPUT -p 4 -j DROP") }],
@@ -116,7 +128,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the real server's answers are lost",
-    path: "dr",
+    paths: ["dr"],
     step: "returned",
     cause: "reply.lost",
     steps: [{ host: "rs1", ...rule(`OUTPUT -s ${vips.dr}/32 -j DROP`) }],
@@ -125,7 +137,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "a link between carries less and does not say so",
-    path: "tun",
+    paths: ["tun"],
     step: "large",
     cause: "mtu.hole",
     steps: [
@@ -137,7 +149,7 @@ export const faults: readonly Fault[] = [
   },
   {
     name: "the real server's link takes no full frames, and the service speaks no HTTP",
-    path: "dr",
+    paths: ["dr"],
     step: "large",
     cause: "mtu.hole",
     steps: [{ host: "rs1", make: "ip link set eth0 mtu 1400", mend: "ip link set eth0 mtu 1500" }],
@@ -146,24 +158,5 @@ export const faults: readonly Fault[] = [
         .host("dir1")
         .sh("ping -n -c 1 -W 2 -M do -s 1000 10.2.0.21 | grep loss; ping -n -c 1 -W 2 -M do -s 1472 10.2.0.21 | grep loss"),
     wanted: /, 0% packet loss[\s\S]*, 100% packet loss/,
-  },
-  {
-    name: "IPv6: the service is bound to the RIP only",
-    path: "dr6",
-    step: "answered",
-    cause: "service.notOnVip",
-    steps: [{ host: "rs2", make: serveOn("[2001:db8:2::22]"), mend: serveOn("[::]") }],
-    evidence: (lab) => lab.host("rs2").sh("ss -Hltn 'sport = :80'"),
-    wanted: /\[2001:db8:2::22\]:80/,
-  },
-  {
-    name: "IPv6: the VIP is missing from lo",
-    path: "dr6",
-    step: "answered",
-    cause: "vip.missing",
-    steps: [{ host: "rs2", make: `ip addr del ${vips.dr6}/128 dev lo`, mend: "true", isHeld: true }],
-    evidence: async (lab) =>
-      `${await lab.host("rs2").sh("ip -br addr show dev lo")} ${await probeAt(lab, "rs2", "eth0", vips.dr6)}`,
-    wanted: /^lo +\S+ +127\.0\.0\.1\/8(?: ::1\/128)? [^]*2001:db8:2::11\.6[45]\d{3} > 2001:db8:2::100\.80: Flags \[S\]/,
   },
 ];
