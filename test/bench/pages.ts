@@ -1,4 +1,4 @@
-// `npm run bench -- pages [--runs N] [--json FILE]`: performance, accessibility and best practices of the console's main pages, as Lighthouse weighs them.
+// `npm run bench -- pages [--runs N] [--only PAGE,…] [--json FILE]`: performance, accessibility and best practices of the console's main pages, as Lighthouse weighs them.
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
@@ -14,6 +14,8 @@ import { spread } from "./statistics.ts";
 
 const runsAt = process.argv.indexOf("--runs");
 const runs = runsAt < 0 ? 3 : Number(process.argv[runsAt + 1]);
+const onlyAt = process.argv.indexOf("--only");
+const only = onlyAt < 0 ? undefined : (process.argv[onlyAt + 1] ?? "").split(",");
 /** Lighthouse's desktop preset. */
 const network = {
   offline: false,
@@ -86,7 +88,8 @@ async function measureAll(): Promise<void> {
     };
     const rows: [string, string][] = [];
     const worst = { performance: 100, accessibility: 100, bestPractices: 100, lcpMs: 0, cls: 0, blockingMs: 0 };
-    for (const [name, path] of Object.entries(paths)) {
+    const chosen = Object.entries(paths).filter(([name]) => only?.includes(name) ?? true);
+    for (const [name, path] of chosen) {
       const measures: Measure[] = [];
       for (let run = 1; run <= runs; run++) {
         // Nothing is cached: as somebody sees it who comes for the first time.
@@ -105,14 +108,14 @@ async function measureAll(): Promise<void> {
       ];
       const scores = [performance, accessibility, bestPractices].map((score) => score.toFixed(0).padStart(3)).join(" / ");
       rows.push([name, `${scores}   LCP ${lcpMs.toFixed(0)} ms, CLS ${cls.toFixed(3)}, blocked ${blockingMs.toFixed(0)} ms`]);
-      for (const finding of new Set(measures.flatMap(({ findings }) => findings))) rows.push([`  ${name}`, finding]);
+      const findings = new Set(measures.flatMap((one) => one.findings));
       worst.performance = Math.min(worst.performance, performance);
       worst.accessibility = Math.min(worst.accessibility, accessibility);
       worst.bestPractices = Math.min(worst.bestPractices, bestPractices);
       worst.lcpMs = Math.max(worst.lcpMs, lcpMs);
       worst.cls = Math.max(worst.cls, cls);
       worst.blockingMs = Math.max(worst.blockingMs, blockingMs);
-      console.log(`${name}: ${scores}`);
+      console.log([`${name}: ${scores}`, ...findings].join("\n  "));
     }
     report({
       title: `Performance / accessibility / best practices of the console's pages, of 100 (wanted: 95); ${runs} first visits each, 40 ms and 10 Mbit/s away; ${services} services`,
