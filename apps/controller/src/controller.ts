@@ -8,6 +8,7 @@ import { openApiDocument } from "@trigon/api/openapi";
 import { createRest } from "@trigon/api/rest";
 import { loadSecretKey } from "@trigon/api/secrets";
 import { openDatabase } from "@trigon/db";
+import { hashPassword } from "better-auth/crypto";
 import { createAgentServer } from "./agent/agent-listener.ts";
 import { PlanHub } from "./agent/plan-hub.ts";
 import { createAuth } from "./auth/auth.ts";
@@ -67,6 +68,7 @@ export async function startController(options: {
       publicUrl,
       agentUrl,
       pin: () => pin,
+      hashPassword,
       nodeCertificateSeconds: config.nodeCertificateSeconds,
       controllerAddresses: controllerAddresses([
         ...[publicUrl, agentUrl].map((url) => new URL(url).hostname.replace(/^\[(.*)\]$/, "$1")),

@@ -29,6 +29,7 @@ import { overview } from "./services/overview.ts";
 import { search } from "./services/search.ts";
 import { statistics } from "./services/statistics.ts";
 import { topology } from "./services/topology.ts";
+import { users } from "./services/users.ts";
 import { virtualServices } from "./services/virtual-services.ts";
 import type { Services } from "./services.ts";
 import { Statistics } from "./statistics.ts";
@@ -44,6 +45,8 @@ export interface ApiOptions {
   agentUrl: string;
   /** curl's pin of the front certificate, as `sha256//…`. Asked late: the certificate may be made after the API. */
   pin: () => string;
+  /** The hash of a user's password, as sign-in checks it. */
+  hashPassword: (password: string) => Promise<string>;
   /** How long a node's certificate lasts, in seconds; default: 30 days. */
   nodeCertificateSeconds?: number;
   /** Addresses no VIP may be; default: this host's own and those in the two URLs. */
@@ -205,6 +208,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       changes: changes(context),
       audit: auditService(db),
       apiTokens: tokens.service,
+      users: users(db, now, options.hashPassword),
       fleet: fleet(context),
       overview: overview(context),
       topology: topology(context),

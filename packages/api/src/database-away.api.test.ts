@@ -22,6 +22,7 @@ beforeAll(async () => {
   const db = await openDatabase(postgres.url, "fleet_away");
   closeDatabase = db.close;
   api = await createApi({
+    hashPassword: async () => "not a hash",
     db,
     secretKey,
     publicUrl: "https://192.0.2.250:8443",

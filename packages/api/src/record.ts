@@ -10,6 +10,7 @@ export type AuditEventName =
   | `node.${"enrolled" | "renamed" | "revoked" | "decommissioned" | "quarantined" | "renewed" | "certificateRetired" | "maintenanceBegun" | "maintenanceEnded"}`
   | `enrollmentToken.${"created" | "revoked" | "used" | "refused" | "scriptFetched" | "preflightFailed"}`
   | `apiToken.${"created" | "revoked"}`
+  | `user.${"created" | "roleChanged" | "disabled" | "enabled" | "passwordReset" | "deleted"}`
   | `gate.${"opened" | "releasing" | "released" | "releaseForced" | "forced" | "forgotten"}`
   | "realServer.adminStateChanged"
   | `foreignService.${"adopted" | "ignored" | "removed" | "shown"}`

@@ -29,6 +29,9 @@ import type {
   StatisticsStorageView,
   StatisticsView,
   TopologyView,
+  UserPatch,
+  UserSpec,
+  UserView,
   VirtualServiceSpec,
   VirtualServiceView,
 } from "@trigon/model";
@@ -143,6 +146,13 @@ export interface Services {
     list(input: ListInput): Promise<Page<z.infer<typeof ApiTokenView>>>;
     create(call: Call, spec: ApiTokenSpec): Promise<z.infer<typeof ApiTokenCreated>>;
     revoke(call: Call, id: string): Promise<void>;
+  };
+  /** People who sign in. The last administrator who can sign in stays one: `resource.inUse`. */
+  users: {
+    list(): Promise<{ data: UserView[] }>;
+    create(call: Call, spec: UserSpec): Promise<UserView>;
+    patch(call: Call, id: string, patch: UserPatch): Promise<UserView>;
+    remove(call: Call, id: string): Promise<void>;
   };
   fleet: { get(): Promise<FleetView>; confirmRestore(call: Call, options: { allowMassRemoval: boolean }): Promise<FleetView> };
   overview: { get(): Promise<OverviewView> };

@@ -28,6 +28,7 @@ import {
   ServiceCountersView,
   ServiceRow,
   SyncState,
+  UserView,
   VirtualServiceSpec,
   VirtualServiceView,
 } from "@trigon/model";
@@ -235,6 +236,7 @@ export const Pages = {
   nodes: page(NodeView),
   enrollmentTokens: page(EnrollmentTokenView),
   apiTokens: page(ApiTokenView),
+  users: z.object({ data: z.array(UserView) }),
   changes: page(ChangeView),
   auditEvents: page(AuditEventView),
   gates: z.object({ data: z.array(GateView.extend({ serviceId: z.string() })) }),

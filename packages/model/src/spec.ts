@@ -130,3 +130,34 @@ export const ApiTokenSpec = z.strictObject({
   expiresInDays: z.int().min(1).max(366).default(90),
 });
 export type ApiTokenSpec = z.infer<typeof ApiTokenSpec>;
+
+/** What a person may do: everything; run the fleet, but neither users nor API tokens; look only. */
+export const UserRole = z.enum(["admin", "operator", "viewer"]);
+export type UserRole = z.infer<typeof UserRole>;
+
+export const roleScopes: Record<UserRole, readonly Scope[]> = {
+  admin: Scope.options,
+  operator: ["read", "virtual-service:write", "node:write", "node:enroll", "audit:read"],
+  viewer: ["read", "audit:read"],
+};
+
+const Password = z.string().min(8).max(128);
+
+/** Somebody who signs in. The name is kept in lower case; it is what changes and audit show. */
+export const UserSpec = z.strictObject({
+  username: z
+    .string()
+    .toLowerCase()
+    .regex(/^[a-z0-9_.]{3,30}$/),
+  role: UserRole.default("viewer"),
+  password: Password,
+});
+export type UserSpec = z.infer<typeof UserSpec>;
+
+/** Single fields of a user. A new password, and `disabled`, end all of the user's sessions. */
+export const UserPatch = z.strictObject({
+  role: UserRole.optional(),
+  disabled: z.boolean().optional(),
+  password: Password.optional(),
+});
+export type UserPatch = z.infer<typeof UserPatch>;

@@ -14,7 +14,7 @@ import {
   RealServerHealth,
   TableRow,
 } from "./protocol.ts";
-import { ApiTokenSpec, DirectorGroupSpec, EnrollmentTokenSpec, RealServerSpec, VirtualServiceSpec } from "./spec.ts";
+import { ApiTokenSpec, DirectorGroupSpec, EnrollmentTokenSpec, RealServerSpec, UserRole, VirtualServiceSpec } from "./spec.ts";
 import { SyncState } from "./status.ts";
 import { Forwarding, NodeRole, Protocol } from "./vocabulary.ts";
 
@@ -228,6 +228,17 @@ export const ApiTokenView = ApiTokenSpec.omit({ expiresInDays: true }).extend({
   prefix: z.string(),
 });
 export const ApiTokenCreated = ApiTokenView.extend({ token: z.string() });
+
+export const UserView = z.object({
+  id: z.string(),
+  username: z.string(),
+  role: UserRole,
+  disabled: z.boolean(),
+  createdAt: At,
+  /** Sessions that have not ended yet. */
+  sessions: z.int(),
+});
+export type UserView = z.infer<typeof UserView>;
 
 export const ChangeView = z.object({
   id: z.string(),

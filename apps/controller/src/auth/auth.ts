@@ -1,7 +1,9 @@
 import { hkdfSync } from "node:crypto";
-import { type Actor, everyScope } from "@trigon/api";
+import type { Actor } from "@trigon/api";
+import { roleScopes, UserRole } from "@trigon/model";
 import { betterAuth } from "better-auth";
 import { prismaAdapter } from "better-auth/adapters/prisma";
+import { APIError } from "better-auth/api";
 import { username } from "better-auth/plugins/username";
 import type { Log } from "../log.ts";
 
@@ -33,7 +35,25 @@ export function createAuth(options: { prisma: object; secretKey: Uint8Array; pub
       "/is-username-available",
       "/change-email",
       "/delete-user",
+      // The name is what changes and audit show.
+      "/update-user",
     ],
+    user: {
+      additionalFields: {
+        role: { type: "string", required: false, input: false },
+        banned: { type: "boolean", required: false, input: false },
+      },
+    },
+    databaseHooks: {
+      session: {
+        create: {
+          before: async ({ userId }, context) => {
+            const user = (await context?.context.internalAdapter.findUserById(userId)) as { banned?: boolean | null } | null;
+            if (user?.banned) throw new APIError("FORBIDDEN", { code: "USER_DISABLED", message: "This user is disabled." });
+          },
+        },
+      },
+    },
     session: { expiresIn: 7 * 24 * 3600, updateAge: 24 * 3600 },
     rateLimit: {
       enabled: true,
@@ -54,11 +74,21 @@ export function createAuth(options: { prisma: object; secretKey: Uint8Array; pub
 }
 export type Auth = ReturnType<typeof createAuth>;
 
+/** No role: a user of before there were roles, an administrator. */
+interface SessionUser {
+  username?: string | null;
+  name: string;
+  role?: string | null;
+  banned?: boolean | null;
+}
+
 /** The signed-in person of a request's session cookie, or null. Throws when the database cannot be asked. */
 export async function actorOfSession(auth: Auth, headers: Headers): Promise<Actor | null> {
   if (!headers.get("cookie")?.includes("trigon.session_token=")) return null;
   const session = await auth.api.getSession({ headers });
   if (!session) return null;
-  const { username: name, name: displayName } = session.user as { username?: string | null; name: string };
-  return { kind: "user", name: name ?? displayName, scopes: everyScope };
+  const { username: name, name: displayName, role, banned } = session.user as SessionUser;
+  // A sign-in that was under way while the user was disabled may have left a session.
+  if (banned) return null;
+  return { kind: "user", name: name ?? displayName, scopes: roleScopes[UserRole.catch("viewer").parse(role ?? "admin")] };
 }

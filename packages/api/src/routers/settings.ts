@@ -1,4 +1,4 @@
-import { ApiTokenCreated, ApiTokenSpec, OverviewView } from "@trigon/model";
+import { ApiTokenCreated, ApiTokenSpec, OverviewView, UserPatch, UserSpec, UserView } from "@trigon/model";
 import { z } from "zod";
 import { ById, FleetView, ListInput, Me, Pages } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
@@ -71,6 +71,43 @@ export const overviewRouter = router({
     .query(({ ctx }) => ctx.services.overview.get()),
 });
 
+/** The id of a user is whatever the session store made. */
+const UserId = z.string().min(1).max(64);
+
 export const userRouter = router({
+  list: procedure
+    .meta({ scope: "admin", rest: { method: "GET", path: "/users", tag: "Users", summary: "List the people who may sign in" } })
+    .output(Pages.users)
+    .query(({ ctx }) => ctx.services.users.list()),
+
+  create: procedure
+    .meta({
+      scope: "admin",
+      rest: { method: "POST", path: "/users", tag: "Users", summary: "Add a user", body: "spec", creates: true },
+    })
+    .input(z.strictObject({ spec: UserSpec }))
+    .output(UserView)
+    .mutation(({ ctx, input }) => ctx.services.users.create(ctx.call, input.spec)),
+
+  patch: procedure
+    .meta({
+      scope: "admin",
+      rest: {
+        method: "PATCH",
+        path: "/users/{id}",
+        tag: "Users",
+        summary: "Change a user's role or password, or let nobody sign in as them; the last administrator stays",
+        body: "patch",
+      },
+    })
+    .input(z.strictObject({ id: UserId, patch: UserPatch }))
+    .output(UserView)
+    .mutation(({ ctx, input }) => ctx.services.users.patch(ctx.call, input.id, input.patch)),
+
+  remove: procedure
+    .meta({ scope: "admin", rest: { method: "DELETE", path: "/users/{id}", tag: "Users", summary: "Delete a user" } })
+    .input(z.strictObject({ id: UserId }))
+    .mutation(({ ctx, input }) => ctx.services.users.remove(ctx.call, input.id)),
+
   me: procedure.output(Me).query(({ ctx }) => ({ kind: ctx.actor.kind, name: ctx.actor.name, scopes: [...ctx.actor.scopes] })),
 });

@@ -44,6 +44,7 @@ async function replicaOn(database: TestDatabase): Promise<TestFleet> {
   const woken: TestFleet["woken"] = [];
   const asked: TestFleet["asked"] = [];
   const api = await createApi({
+    hashPassword: async () => "not a hash",
     db,
     secretKey,
     publicUrl: "https://192.0.2.250:8443",
