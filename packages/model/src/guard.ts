@@ -6,9 +6,6 @@ import { z } from "zod";
 export const GuardKind = z.enum(["reachability", "operator"]);
 export type GuardKind = z.infer<typeof GuardKind>;
 
-/** Seconds until an unkept change is taken back, where the write does not say. */
-export const guardSecondsDefault: Record<GuardKind, number> = { reachability: 60, operator: 120 };
-
 /** The members that a guarded write carries beside its own. */
 export const guardFields = {
   guard: GuardKind.optional(),

@@ -5,6 +5,7 @@ export * from "./effective-weight.ts";
 export * from "./errors.ts";
 export * from "./facts.ts";
 export * from "./guard.ts";
+export * from "./guard-seconds.ts";
 export * from "./health.ts";
 export * from "./ids.ts";
 export * from "./parse-envelope.ts";

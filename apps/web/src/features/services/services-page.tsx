@@ -1,6 +1,6 @@
 "use client";
 import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
-import { endpoint, Forwarding, type ServiceRow, SyncState } from "@trigon/model";
+import { endpoint, Forwarding, type ServiceCountersView, type ServiceRow, SyncState } from "@trigon/model";
 import {
   Button,
   buttonStyle,
@@ -17,7 +17,7 @@ import {
 import { ChevronLeft, ChevronRight, HeartCrack, Network, Plus, Search, SearchX } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
-import { useEffect, useMemo, useState } from "react";
+import { createContext, useCallback, useContext, useEffect, useMemo, useState } from "react";
 import { useTranslations } from "use-intl";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemView } from "../../components/problem-view.tsx";
@@ -58,18 +58,23 @@ export function ServicesPage() {
   const shown = rows.data?.data;
   const ids = useMemo(() => shown?.map(({ id }) => id) ?? [], [shown]);
   const counters = useCounters(ids);
-  const columns = useColumns(counters, useSparklines(ids.length > 0 ? ids : undefined));
+  const sparklines = useSparklines(ids.length > 0 ? ids : undefined);
+  const columns = useColumns();
 
   // Chosen services stay chosen while pages are turned; the names are for the question that follows.
   const [selected, setSelected] = useState<ReadonlyMap<string, string>>(new Map());
-  const select = (some: readonly ServiceRow[], isOn: boolean) => {
-    const next = new Map(selected);
-    for (const { id, name } of some) {
-      if (isOn && next.size < bulkMost) next.set(id, name);
-      else if (!isOn) next.delete(id);
-    }
-    setSelected(next);
-  };
+  const select = useCallback(
+    (some: readonly ServiceRow[], isOn: boolean) =>
+      setSelected((before) => {
+        const next = new Map(before);
+        for (const { id, name } of some) {
+          if (isOn && next.size < bulkMost) next.set(id, name);
+          else if (!isOn) next.delete(id);
+        }
+        return next;
+      }),
+    [],
+  );
   const [isSelectingAll, setSelectingAll] = useState(false);
   const selectAll = async () => {
     setSelectingAll(true);
@@ -81,6 +86,26 @@ export function ServicesPage() {
     }
   };
 
+  const { order, descending, sortBy } = filter;
+  // Figures change every two seconds: the rows around them stand still.
+  const table = useMemo(
+    () => (
+      <DataTable
+        caption={t("title")}
+        columns={columns}
+        rows={shown ?? []}
+        rowKey={(row) => row.id}
+        sort={{ by: order, descending, onSort: (id) => sortBy(id as Order) }}
+        selection={{
+          isSelected: ({ id }) => selected.has(id),
+          toggle: select,
+          labelOf: ({ name }) => t("select", { name }),
+          allLabel: t("selectPage"),
+        }}
+      />
+    ),
+    [t, columns, shown, order, descending, sortBy, selected, select],
+  );
   const { total = 0 } = rows.data ?? {};
   const isBeyond = shown?.length === 0 && filter.page > 0;
   return (
@@ -102,19 +127,9 @@ export function ServicesPage() {
             <SkeletonRows label={common("loading")} />
           )
         ) : shown.length > 0 ? (
-          <DataTable
-            caption={t("title")}
-            columns={columns}
-            rows={shown}
-            rowKey={(row) => row.id}
-            sort={{ by: filter.order, descending: filter.descending, onSort: (id) => filter.sortBy(id as Order) }}
-            selection={{
-              isSelected: ({ id }) => selected.has(id),
-              toggle: select,
-              labelOf: ({ name }) => t("select", { name }),
-              allLabel: t("selectPage"),
-            }}
-          />
+          <Figures.Provider value={counters}>
+            <Sparks.Provider value={sparklines}>{table}</Sparks.Provider>
+          </Figures.Provider>
         ) : isBeyond ? (
           <EmptyState
             icon={SearchX}
@@ -209,22 +224,29 @@ function useFilter(): Filter {
   const order = orders.find((one) => one === sort.replace(/^-/, "")) ?? "name";
   const descending = sort.startsWith("-");
   const page = Math.max(0, Math.trunc(Number(params.get("page") ?? 1)) - 1) || 0;
-  const go = (change: Record<string, string | null>) => {
-    const next = new URLSearchParams(window.location.search);
-    for (const [key, value] of Object.entries(change)) {
-      if (value) next.set(key, value);
-      else next.delete(key);
-    }
-    router.replace(next.size > 0 ? `/services?${next}` : "/services", { scroll: false });
-  };
+  const go = useCallback(
+    (change: Record<string, string | null>) => {
+      const next = new URLSearchParams(window.location.search);
+      for (const [key, value] of Object.entries(change)) {
+        if (value) next.set(key, value);
+        else next.delete(key);
+      }
+      router.replace(next.size > 0 ? `/services?${next}` : "/services", { scroll: false });
+    },
+    [router],
+  );
+  const sortBy = useCallback(
+    (by: Order) => {
+      const isDescending = by === order ? !descending : startsDescending(by);
+      go({ sort: by === "name" && !isDescending ? null : `${isDescending ? "-" : ""}${by}`, page: null });
+    },
+    [go, order, descending],
+  );
   return {
     ...{ query, forwarding, state, order, descending, page },
     isSet: Boolean(query || forwarding || state),
     set: (key, value) => go({ [key]: value, page: null }),
-    sortBy: (by) => {
-      const isDescending = by === order ? !descending : startsDescending(by);
-      go({ sort: by === "name" && !isDescending ? null : `${isDescending ? "-" : ""}${by}`, page: null });
-    },
+    sortBy,
     turnTo: (to) => {
       go({ page: to === 0 ? null : String(to + 1) });
       window.scrollTo({ top: 0 });
@@ -300,103 +322,108 @@ function FilterBar({ filter }: { filter: Filter }) {
   );
 }
 
-function useColumns(
-  counters: CountersById | undefined,
-  sparklines: ReadonlyMap<string, readonly (number | null)[]>,
-): Column<ServiceRow>[] {
+const Figures = createContext<CountersById | undefined>(undefined);
+const Sparks = createContext<ReadonlyMap<string, readonly (number | null)[]>>(new Map());
+
+/** A figure of a service: it alone is drawn anew when it changes. */
+function Live({ id, show }: { id: string; show: (counters: ServiceCountersView | undefined) => string }) {
+  return <span className="whitespace-nowrap">{show(useContext(Figures)?.get(id))}</span>;
+}
+
+function Spark({ row }: { row: ServiceRow }) {
+  const t = useTranslations("services");
+  const values = useContext(Sparks).get(row.id);
+  if (!values) return null;
+  return <Sparkline className="h-6 w-24" label={t("trafficChart", { name: row.name })} series={[{ tone: "accent", values }]} />;
+}
+
+function useColumns(): Column<ServiceRow>[] {
   const t = useTranslations();
-  return [
-    {
-      id: "name",
-      sortable: true,
-      header: t("services.name"),
-      isRowHeader: true,
-      cell: (row) => (
-        <span className="inline-flex flex-wrap items-center gap-1.5">
-          <TextLink href={`/services/${row.id}`} className="break-words">
-            {row.name}
-          </TextLink>
-          <HealthModeChip mode={row.healthMode} />
-          {row.healthMode === "normal" && row.realServers.out > 0 ? (
-            <Chip tone="bad" icon={HeartCrack}>
-              {t("health.out", { count: row.realServers.out })}
-            </Chip>
-          ) : null}
-        </span>
-      ),
-    },
-    {
-      id: "address",
-      sortable: true,
-      header: t("services.address"),
-      cell: (row) => (
-        <span className="whitespace-nowrap font-mono text-[0.8125rem]">
-          {endpoint(row.vip, row.port)}
-          <span className="text-soft">/{row.protocol}</span>
-        </span>
-      ),
-    },
-    {
-      id: "forwarding",
-      sortable: true,
-      header: t("services.forwarding"),
-      cell: (row) => <Chip>{t(`forwarding.${row.forwarding}.short`)}</Chip>,
-    },
-    {
-      id: "scheduler",
-      hideNarrow: true,
-      header: t("services.scheduler"),
-      cell: (row) => <span className="font-mono text-[0.8125rem]">{row.scheduler}</span>,
-    },
-    {
-      id: "admitted",
-      sortable: true,
-      header: t("services.admitted"),
-      numeric: true,
-      cell: ({ realServers: { admitted, total } }) => (
-        <span
-          className={admitted < total || total === 0 ? "font-medium text-warn" : undefined}
-          title={t("services.admittedOf", { admitted, total })}
-        >
-          {admitted}/{total}
-        </span>
-      ),
-    },
-    {
-      id: "connections",
-      sortable: true,
-      header: t("services.connectionsPerSecond"),
-      numeric: true,
-      cell: (row) => perSecond(counters?.get(row.id)?.rates.connectionsPerSecond),
-    },
-    {
-      id: "in",
-      header: t("services.in"),
-      numeric: true,
-      cell: (row) => <span className="whitespace-nowrap">{bitRate(counters?.get(row.id)?.rates.inBytesPerSecond)}</span>,
-    },
-    {
-      id: "out",
-      header: t("services.out"),
-      numeric: true,
-      cell: (row) => <span className="whitespace-nowrap">{bitRate(replyRate(row.forwarding, counters?.get(row.id)))}</span>,
-    },
-    {
-      id: "traffic",
-      hideNarrow: true,
-      header: t("services.traffic"),
-      cell: (row) => {
-        const values = sparklines.get(row.id);
-        if (!values) return null;
-        return (
-          <Sparkline
-            className="h-6 w-24"
-            label={t("services.trafficChart", { name: row.name })}
-            series={[{ tone: "accent", values }]}
-          />
-        );
+  return useMemo(
+    (): Column<ServiceRow>[] => [
+      {
+        id: "name",
+        sortable: true,
+        header: t("services.name"),
+        isRowHeader: true,
+        cell: (row) => (
+          <span className="inline-flex flex-wrap items-center gap-1.5">
+            <TextLink href={`/services/${row.id}`} className="break-words">
+              {row.name}
+            </TextLink>
+            <HealthModeChip mode={row.healthMode} />
+            {row.healthMode === "normal" && row.realServers.out > 0 ? (
+              <Chip tone="bad" icon={HeartCrack}>
+                {t("health.out", { count: row.realServers.out })}
+              </Chip>
+            ) : null}
+          </span>
+        ),
       },
-    },
-    { id: "state", sortable: true, header: t("services.sync"), cell: (row) => <SyncChip sync={row.sync} /> },
-  ];
+      {
+        id: "address",
+        sortable: true,
+        header: t("services.address"),
+        cell: (row) => (
+          <span className="whitespace-nowrap font-mono text-[0.8125rem]">
+            {endpoint(row.vip, row.port)}
+            <span className="text-soft">/{row.protocol}</span>
+          </span>
+        ),
+      },
+      {
+        id: "forwarding",
+        sortable: true,
+        header: t("services.forwarding"),
+        cell: (row) => <Chip>{t(`forwarding.${row.forwarding}.short`)}</Chip>,
+      },
+      {
+        id: "scheduler",
+        hideNarrow: true,
+        header: t("services.scheduler"),
+        cell: (row) => <span className="font-mono text-[0.8125rem]">{row.scheduler}</span>,
+      },
+      {
+        id: "admitted",
+        sortable: true,
+        header: t("services.admitted"),
+        numeric: true,
+        cell: ({ realServers: { admitted, total } }) => (
+          <span
+            className={admitted < total || total === 0 ? "font-medium text-warn" : undefined}
+            title={t("services.admittedOf", { admitted, total })}
+          >
+            {admitted}/{total}
+          </span>
+        ),
+      },
+      {
+        id: "connections",
+        sortable: true,
+        header: t("services.connectionsPerSecond"),
+        numeric: true,
+        cell: ({ id }) => <Live id={id} show={(counters) => perSecond(counters?.rates.connectionsPerSecond)} />,
+      },
+      {
+        id: "in",
+        header: t("services.in"),
+        numeric: true,
+        cell: ({ id }) => <Live id={id} show={(counters) => bitRate(counters?.rates.inBytesPerSecond)} />,
+      },
+      {
+        id: "out",
+        header: t("services.out"),
+        numeric: true,
+        cell: (row) => <Live id={row.id} show={(counters) => bitRate(replyRate(row.forwarding, counters))} />,
+      },
+      {
+        id: "traffic",
+        hideNarrow: true,
+        header: t("services.traffic"),
+        cell: (row) => <Spark row={row} />,
+      },
+      { id: "state", sortable: true, header: t("services.sync"), cell: (row) => <SyncChip sync={row.sync} /> },
+    ],
+    [t],
+  );
 }
