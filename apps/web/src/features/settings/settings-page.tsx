@@ -9,6 +9,7 @@ import { byteCount } from "../../lib/format.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ApiTokens } from "./api-tokens.tsx";
 import { DirectorGroups } from "./director-groups.tsx";
+import { Users } from "./users.tsx";
 
 export function SettingsPage() {
   const t = useTranslations();
@@ -16,13 +17,32 @@ export function SettingsPage() {
     <>
       <PageHeader title={t("nav.settings")} />
       <div className="max-w-5xl space-y-4">
-        <ApiTokens />
+        <People />
         <DirectorGroups />
         <div className="grid gap-4 md:grid-cols-2">
           <Appearance />
           <Fleet />
         </div>
       </div>
+    </>
+  );
+}
+
+/** What only an administrator may see; to others it says so. */
+function People() {
+  const t = useTranslations("users");
+  const me = useQuery(useTRPC().user.me.queryOptions());
+  if (me.data && !me.data.scopes.includes("admin")) {
+    return (
+      <Card>
+        <CardHeader title={t("adminOnly")} hint={t("adminOnlyHint")} />
+      </Card>
+    );
+  }
+  return (
+    <>
+      <ApiTokens />
+      <Users />
     </>
   );
 }
