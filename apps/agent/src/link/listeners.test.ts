@@ -19,7 +19,7 @@ const sockets =
 test("tells of a listener that went, came back, or moved off the VIP, and of nothing else", () => {
   const last = new Map<string, Listener>();
   const look = (...addresses: string[]) => lookAtListeners(fragments, last, sockets(...addresses));
-  expect(look("*")).toEqual([]);
+  expect(look("0.0.0.0")).toEqual([]);
   expect(look("192.0.2.10")).toEqual([]);
   expect(look()).toEqual(["vs_1"]);
   expect(look()).toEqual([]);
