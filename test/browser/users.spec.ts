@@ -20,10 +20,10 @@ test("a user is added, signs in and may only look, is shut out and deleted", asy
 
   const context = await browser.newContext({ baseURL: place().consoleUrl, ignoreHTTPSErrors: true, locale: "en-US" });
   const other = await context.newPage();
-  const signIn = async () => {
+  const signIn = async (word = password) => {
     await other.goto("/sign-in");
     await other.locator('input[name="username"]').fill("vera");
-    await other.locator('input[name="password"]').fill(password);
+    await other.locator('input[name="password"]').fill(word);
     await other.locator('button[type="submit"]').click();
   };
   await signIn();
@@ -31,6 +31,28 @@ test("a user is added, signs in and may only look, is shut out and deleted", asy
   await other.goto("/settings");
   await expect(other.getByRole("heading", { name: "Settings" })).toBeVisible();
   await expect(other.getByRole("button", { name: "Add a user" })).toHaveCount(0);
+
+  await other.goto("/services");
+  await expect(other.getByRole("heading", { name: "Services" })).toBeVisible();
+  await expect(other.getByRole("link", { name: "Create a service" })).toHaveCount(0);
+
+  // The reader's own password, then one that an administrator gives.
+  await other.goto("/settings");
+  await other.getByLabel("Current password").fill("not the password");
+  await other.getByLabel("New password").fill("vera's second password");
+  await other.getByRole("button", { name: "Change the password" }).click();
+  await expect(other.getByRole("alert").filter({ hasText: "not your current password" })).toBeVisible();
+  await other.getByLabel("Current password").fill(password);
+  await other.getByRole("button", { name: "Change the password" }).click();
+  await expect(other.getByText("Your password is changed.")).toBeVisible();
+  await row.getByRole("button", { name: "New password for vera" }).click();
+  await dialog.getByLabel("New password").fill(password);
+  await dialog.getByRole("button", { name: "New password" }).click();
+  await expect(dialog).toHaveCount(0);
+  await other.goto("/services");
+  await other.waitForURL(/sign-in/); // the session ended
+  await signIn();
+  await other.waitForURL((url) => url.pathname !== "/sign-in");
 
   await page.getByRole("switch", { name: /vera/ }).click();
   await expect.poll(inDatabase).toMatchObject([{ banned: true }]);
@@ -41,7 +63,7 @@ test("a user is added, signs in and may only look, is shut out and deleted", asy
   expect(new URL(other.url()).pathname).toBe("/sign-in");
   await context.close();
 
-  await row.getByRole("button", { name: /vera/ }).click();
+  await row.getByRole("button", { name: "Delete vera" }).click();
   await page.getByRole("alertdialog").getByRole("button", { name: "Delete" }).click();
   await expect(row).toHaveCount(0);
   expect(await inDatabase()).toEqual([]);

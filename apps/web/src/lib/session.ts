@@ -35,3 +35,22 @@ export async function signOut(): Promise<void> {
   );
   window.location.assign("/sign-in");
 }
+
+export type PasswordOutcome = "ok" | "wrong" | "refused" | "unavailable";
+
+/** Gives the reader another password; their other sessions end. `refused`: the new one is too short or too long. */
+export async function changePassword(currentPassword: string, newPassword: string): Promise<PasswordOutcome> {
+  try {
+    const response = await fetch("/api/auth/change-password", {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ currentPassword, newPassword, revokeOtherSessions: true }),
+    });
+    if (response.ok) return "ok";
+    if (response.status >= 500 || response.status === 429) return "unavailable";
+    const { code } = (await response.json().catch(() => ({}))) as { code?: string };
+    return code === "INVALID_PASSWORD" ? "wrong" : "refused";
+  } catch {
+    return "unavailable";
+  }
+}

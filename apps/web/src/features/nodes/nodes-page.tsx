@@ -6,6 +6,7 @@ import { Crown, Plus, SearchX, Server } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
 import { useTranslations } from "use-intl";
+import { May } from "../../components/may.tsx";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemView } from "../../components/problem-view.tsx";
 import { SearchBox } from "../../components/search-box.tsx";
@@ -33,9 +34,11 @@ export function NodesPage() {
   const columns = useColumns();
   const rows = nodes.data?.pages.flatMap((page) => page.data);
   const enroll = (
-    <Link href="/nodes/enroll" className={buttonStyle({ variant: "primary" })}>
-      <Plus aria-hidden /> {t("enroll")}
-    </Link>
+    <May scope="node:enroll">
+      <Link href="/nodes/enroll" className={buttonStyle({ variant: "primary" })}>
+        <Plus aria-hidden /> {t("enroll")}
+      </Link>
+    </May>
   );
   return (
     <>

@@ -4,6 +4,7 @@ import { Button, Card, Chip, ConfirmDialog, EmptyState, SkeletonRows, toast } fr
 import { History, Minus, Pencil, Plus, SearchX, Undo2 } from "lucide-react";
 import { useState } from "react";
 import { useTranslations } from "use-intl";
+import { May } from "../../components/may.tsx";
 import { ProblemCallout, ProblemView } from "../../components/problem-view.tsx";
 import { SearchBox } from "../../components/search-box.tsx";
 import { SyncChip } from "../../components/sync.tsx";
@@ -98,7 +99,7 @@ function Change({ change }: { change: ChangeView }) {
         <span className="ml-auto text-soft text-xs">
           {change.author} · <When at={change.at} /> · <Moment at={change.at} />
         </span>
-        {change.guard?.state === "pending" ? null : <Undo change={change} />}
+        {change.guard?.state === "pending" ? null : <UndoIfAllowed change={change} />}
       </div>
       {change.guard ? <GuardLine change={change} guard={change.guard} /> : null}
       {fields.length > 0 ? (
@@ -150,6 +151,14 @@ function Change({ change }: { change: ChangeView }) {
 }
 
 /** Takes the change back by another one; only offered while the object still is what this change made of it. */
+function UndoIfAllowed({ change }: { change: ChangeView }) {
+  return (
+    <May scope={change.objectKind === "virtualService" ? "virtual-service:write" : "node:write"}>
+      <Undo change={change} />
+    </May>
+  );
+}
+
 function Undo({ change }: { change: ChangeView }) {
   const t = useTranslations("changes");
   const tCommon = useTranslations("common");

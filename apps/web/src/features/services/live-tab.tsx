@@ -4,6 +4,7 @@ import { Card, CardHeader, Chip, type Column, DataTable, EmptyState, Figure, Spa
 import { DoorOpen, Hourglass, LogOut, Server, ShieldQuestion } from "lucide-react";
 import type { ReactNode } from "react";
 import { useTranslations } from "use-intl";
+import { May, useMay } from "../../components/may.tsx";
 import { SyncChip } from "../../components/sync.tsx";
 import { TextLink } from "../../components/text-link.tsx";
 import { When } from "../../components/time.tsx";
@@ -90,11 +91,12 @@ type RealServer = VirtualServiceView["realServers"][number];
 
 function RealServers({ view, counters }: { view: VirtualServiceView; counters: ServiceCountersView | undefined }) {
   const t = useTranslations("service");
+  const mayWrite = useMay("virtual-service:write");
   const byId = new Map(counters?.realServers.map((one) => [one.realServerId, one]));
   const nodeNames = new Map(view.status.parts.map(({ nodeId, nodeName }) => [nodeId, nodeName]));
   // The spec names a node only when somebody chose it; the gate knows who owns the RIP.
   const owners = new Map(view.status.gates.map(({ realServerId, nodeId }) => [realServerId, nodeId]));
-  const columns: Column<RealServer>[] = [
+  const all: Column<RealServer>[] = [
     {
       id: "rip",
       header: t("realServer"),
@@ -151,6 +153,7 @@ function RealServers({ view, counters }: { view: VirtualServiceView; counters: S
     },
     { id: "actions", header: t("actions"), cell: (row) => <RealServerMenu view={view} server={row} /> },
   ];
+  const columns = all.filter(({ id }) => mayWrite || id !== "actions");
   const known = new Set(view.realServers.map(({ id }) => id));
   const leaving = view.status.gates.filter((gate) => !known.has(gate.realServerId));
   return (
@@ -214,7 +217,9 @@ function GateChip(props: { serviceId: string; gate: GateView | undefined; enable
           {gate.reason} (<When at={gate.since} />)
         </span>
       ) : null}
-      <GateOverride serviceId={props.serviceId} gate={gate} />
+      <May scope="node:write">
+        <GateOverride serviceId={props.serviceId} gate={gate} />
+      </May>
     </span>
   );
 }

@@ -7,6 +7,7 @@ import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
 import { useMemo, useState } from "react";
 import { useTranslations } from "use-intl";
+import { May } from "../../components/may.tsx";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemCallout, ProblemView } from "../../components/problem-view.tsx";
 import { SyncChip } from "../../components/sync.tsx";
@@ -121,6 +122,21 @@ function ServiceLint({ view }: { view: VirtualServiceView }) {
 
 function Actions({ view, liveConnections }: { view: VirtualServiceView; liveConnections: number }) {
   const t = useTranslations("service");
+  return (
+    <>
+      <Link href={`/topology?service=${view.id}`} className={buttonStyle({ variant: "ghost" })}>
+        <Waypoints aria-hidden /> {t("topology")}
+      </Link>
+      <May scope="virtual-service:write">
+        <Changing view={view} liveConnections={liveConnections} />
+      </May>
+    </>
+  );
+}
+
+/** What changes the service. */
+function Changing({ view, liveConnections }: { view: VirtualServiceView; liveConnections: number }) {
+  const t = useTranslations("service");
   const trpc = useTRPC();
   const queryClient = useQueryClient();
   const refresh = () => queryClient.invalidateQueries(trpc.virtualService.get.queryFilter({ id: view.id }));
@@ -138,9 +154,6 @@ function Actions({ view, liveConnections }: { view: VirtualServiceView; liveConn
   );
   return (
     <>
-      <Link href={`/topology?service=${view.id}`} className={buttonStyle({ variant: "ghost" })}>
-        <Waypoints aria-hidden /> {t("topology")}
-      </Link>
       <Link href={`/services/${view.id}/edit`} className={buttonStyle()}>
         <Pencil aria-hidden /> {t("edit")}
       </Link>

@@ -19,6 +19,7 @@ import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
 import { createContext, useCallback, useContext, useEffect, useMemo, useState } from "react";
 import { useTranslations } from "use-intl";
+import { May, useMay } from "../../components/may.tsx";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemView } from "../../components/problem-view.tsx";
 import { SyncChip } from "../../components/sync.tsx";
@@ -61,6 +62,7 @@ export function ServicesPage() {
   const sparklines = useSparklines(ids.length > 0 ? ids : undefined);
   const columns = useColumns();
 
+  const mayWrite = useMay("virtual-service:write");
   // Chosen services stay chosen while pages are turned; the names are for the question that follows.
   const [selected, setSelected] = useState<ReadonlyMap<string, string>>(new Map());
   const select = useCallback(
@@ -96,15 +98,19 @@ export function ServicesPage() {
         rows={shown ?? []}
         rowKey={(row) => row.id}
         sort={{ by: order, descending, onSort: (id) => sortBy(id as Order) }}
-        selection={{
-          isSelected: ({ id }) => selected.has(id),
-          toggle: select,
-          labelOf: ({ name }) => t("select", { name }),
-          allLabel: t("selectPage"),
-        }}
+        selection={
+          mayWrite
+            ? {
+                isSelected: ({ id }) => selected.has(id),
+                toggle: select,
+                labelOf: ({ name }) => t("select", { name }),
+                allLabel: t("selectPage"),
+              }
+            : undefined
+        }
       />
     ),
-    [t, columns, shown, order, descending, sortBy, selected, select],
+    [t, columns, shown, order, descending, sortBy, selected, select, mayWrite],
   );
   const { total = 0 } = rows.data ?? {};
   const isBeyond = shown?.length === 0 && filter.page > 0;
@@ -113,9 +119,11 @@ export function ServicesPage() {
       <PageHeader
         title={t("title")}
         actions={
-          <Link href="/services/new" className={buttonStyle({ variant: "primary" })}>
-            <Plus aria-hidden /> {t("create")}
-          </Link>
+          <May scope="virtual-service:write">
+            <Link href="/services/new" className={buttonStyle({ variant: "primary" })}>
+              <Plus aria-hidden /> {t("create")}
+            </Link>
+          </May>
         }
       />
       <Card>
@@ -145,9 +153,11 @@ export function ServicesPage() {
             icon={Network}
             title={t("empty")}
             action={
-              <Link href="/services/new" className={buttonStyle({ variant: "primary" })}>
-                <Plus aria-hidden /> {t("create")}
-              </Link>
+              <May scope="virtual-service:write">
+                <Link href="/services/new" className={buttonStyle({ variant: "primary" })}>
+                  <Plus aria-hidden /> {t("create")}
+                </Link>
+              </May>
             }
           >
             {t("emptyHint")}

@@ -9,6 +9,7 @@ import { byteCount } from "../../lib/format.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ApiTokens } from "./api-tokens.tsx";
 import { DirectorGroups } from "./director-groups.tsx";
+import { OwnPassword } from "./own-password.tsx";
 import { Users } from "./users.tsx";
 
 export function SettingsPage() {
@@ -21,6 +22,7 @@ export function SettingsPage() {
         <DirectorGroups />
         <div className="grid gap-4 md:grid-cols-2">
           <Appearance />
+          <OwnPassword />
           <Fleet />
         </div>
       </div>

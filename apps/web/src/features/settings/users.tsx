@@ -32,6 +32,7 @@ export function Users() {
   const users = useQuery(trpc.user.list.queryOptions());
   const [isAdding, setAdding] = useState(false);
   const [asked, setAsked] = useState<UserView | null>(null);
+  const [resetting, setResetting] = useState<UserView | null>(null);
   const refetch = () => void queryClient.invalidateQueries(trpc.user.list.pathFilter());
   const patch = useMutation(
     trpc.user.patch.mutationOptions({
@@ -90,17 +91,27 @@ export function Users() {
       id: "delete",
       header: <span className="sr-only">{t("common.actions")}</span>,
       cell: (user) => (
-        <Button
-          size="sm"
-          variant="ghost"
-          aria-label={t("users.deleteNamed", { name: user.username })}
-          onClick={() => {
-            remove.reset();
-            setAsked(user);
-          }}
-        >
-          {t("users.delete")}
-        </Button>
+        <>
+          <Button
+            size="sm"
+            variant="ghost"
+            aria-label={t("users.resetNamed", { name: user.username })}
+            onClick={() => setResetting(user)}
+          >
+            {t("users.reset")}
+          </Button>
+          <Button
+            size="sm"
+            variant="ghost"
+            aria-label={t("users.deleteNamed", { name: user.username })}
+            onClick={() => {
+              remove.reset();
+              setAsked(user);
+            }}
+          >
+            {t("users.delete")}
+          </Button>
+        </>
       ),
     },
   ];
@@ -125,6 +136,7 @@ export function Users() {
       ) : (
         <DataTable caption={t("users.title")} columns={columns} rows={users.data.data} rowKey={(user) => user.id} />
       )}
+      {resetting ? <ResetDialog user={resetting} onClose={() => setResetting(null)} /> : null}
       {isAdding ? <AddDialog onClose={() => setAdding(false)} /> : null}
       <ConfirmDialog
         open={asked !== null}
@@ -193,6 +205,61 @@ function AddDialog({ onClose }: { onClose: () => void }) {
           <Button onClick={onClose}>{t("common.cancel")}</Button>
           <Button type="submit" variant="primary" loading={create.isPending}>
             {t("users.add")}
+          </Button>
+        </div>
+      </form>
+    </Dialog>
+  );
+}
+
+/** Another password for somebody who lost theirs. */
+function ResetDialog({ user, onClose }: { user: UserView; onClose: () => void }) {
+  const t = useTranslations();
+  const trpc = useTRPC();
+  const queryClient = useQueryClient();
+  const [password, setPassword] = useState("");
+  const patch = useMutation(
+    trpc.user.patch.mutationOptions({
+      onSuccess: ({ username }) => {
+        toast.success(t("users.saved", { name: username }));
+        void queryClient.invalidateQueries(trpc.user.list.pathFilter());
+        onClose();
+      },
+    }),
+  );
+  return (
+    <Dialog
+      open
+      onOpenChange={(open) => (open ? undefined : onClose())}
+      title={t("users.resetTitle", { name: user.username })}
+      description={t("users.resetHint")}
+      closeLabel={t("common.close")}
+    >
+      <form
+        method="post"
+        className="space-y-4"
+        onSubmit={(event) => {
+          event.preventDefault();
+          patch.mutate({ id: user.id, patch: { password } });
+        }}
+      >
+        {patch.error ? <ProblemCallout error={patch.error} /> : null}
+        <Field label={t("users.newPassword")}>
+          <Input
+            type="password"
+            name="password"
+            autoComplete="new-password"
+            required
+            minLength={8}
+            maxLength={128}
+            value={password}
+            onChange={(event) => setPassword(event.target.value)}
+          />
+        </Field>
+        <div className="flex justify-end gap-2">
+          <Button onClick={onClose}>{t("common.cancel")}</Button>
+          <Button type="submit" variant="primary" loading={patch.isPending}>
+            {t("users.reset")}
           </Button>
         </div>
       </form>
