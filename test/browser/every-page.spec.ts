@@ -73,7 +73,7 @@ test("the keyboard alone opens a service, and the skip link leads to the content
   await page.keyboard.press("Enter");
   await expect(page.locator("main")).toBeFocused();
   const link = page.getByRole("rowheader").first().getByRole("link");
-  for (let presses = 0; presses < 12 && !(await link.evaluate((node) => node === document.activeElement)); presses++)
+  for (let presses = 0; presses < 24 && !(await link.evaluate((node) => node === document.activeElement)); presses++)
     await page.keyboard.press("Tab");
   await page.keyboard.press("Enter");
   await expect(page).toHaveURL(/\/services\/vs_/);
