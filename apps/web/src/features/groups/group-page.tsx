@@ -4,6 +4,7 @@ import type { DirectorGroupView } from "@trigon/model";
 import { Callout, Chip, SkeletonRows } from "@trigon/ui";
 import { CircleCheck, RefreshCw, User } from "lucide-react";
 import { useTranslations } from "use-intl";
+import { May } from "../../components/may.tsx";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemView } from "../../components/problem-view.tsx";
 import { When } from "../../components/time.tsx";
@@ -43,7 +44,13 @@ export function GroupPage({ id }: { id: string }) {
         parent={parent}
         hint={<Summary group={view} />}
         chips={<PhaseChip phase={view.status.phase} />}
-        actions={isPair ? <MoveActions group={view} /> : undefined}
+        actions={
+          isPair ? (
+            <May scope="node:write">
+              <MoveActions group={view} />
+            </May>
+          ) : undefined
+        }
       />
       <div className="max-w-6xl space-y-4">
         <Notices group={view} />

@@ -4,6 +4,7 @@ import type { ForeignServiceView, NodeDetailView } from "@trigon/model";
 import { Button, Card, CardHeader, ConfirmDialog, toast } from "@trigon/ui";
 import { useState } from "react";
 import { useTranslations } from "use-intl";
+import { useMay } from "../../components/may.tsx";
 import { live } from "../../lib/live.ts";
 import { problemOf } from "../../lib/problem.ts";
 import { useTRPC } from "../../lib/trpc.ts";
@@ -28,6 +29,7 @@ export function ForeignServices({ node }: { node: NodeDetailView }) {
   });
   const adopt = useMutation(trpc.node.adoptForeign.mutationOptions(after(t("adopted"))));
   const decide = useMutation(trpc.node.decideForeign.mutationOptions(after(t("decided"))));
+  const mayDecide = useMay("node:write");
   const rows = services.data?.data ?? [];
   if (rows.length === 0) return null;
   const isBusy = adopt.isPending || decide.isPending;
@@ -48,7 +50,7 @@ export function ForeignServices({ node }: { node: NodeDetailView }) {
               ))}
               {row.refusal ? <p className="font-sans text-soft text-xs">{row.refusal}</p> : null}
             </div>
-            {row.decision ? (
+            {!mayDecide ? null : row.decision ? (
               <>
                 <span className="text-soft">{t(`decision.${row.decision}`)}</span>
                 <Button size="sm" disabled={isBusy} onClick={() => set(row.key, null)}>

@@ -4,6 +4,7 @@ import type { NodeDetailView } from "@trigon/model";
 import { Button, Card, CardHeader, DataTable, toast } from "@trigon/ui";
 import { CirclePlay, Wrench } from "lucide-react";
 import { useTranslations } from "use-intl";
+import { May } from "../../components/may.tsx";
 import { TextLink } from "../../components/text-link.tsx";
 import { live } from "../../lib/live.ts";
 import { useTRPC } from "../../lib/trpc.ts";
@@ -33,7 +34,7 @@ export function Maintenance({ node }: { node: NodeDetailView }) {
         title={t("maintenance.title")}
         hint={t("maintenance.hint")}
         actions={
-          <>
+          <May scope="node:write">
             {isMaintained ? (
               <Button size="sm" loading={end.isPending} onClick={() => end.mutate({ id: node.id })}>
                 <CirclePlay aria-hidden /> {t("maintenance.end")}
@@ -44,7 +45,7 @@ export function Maintenance({ node }: { node: NodeDetailView }) {
                 <Wrench aria-hidden /> {t("maintenance.begin")}
               </Button>
             ) : null}
-          </>
+          </May>
         }
       />
       <DataTable

@@ -23,6 +23,7 @@ import { useState } from "react";
 import { useForm } from "react-hook-form";
 import { useTranslations } from "use-intl";
 import { z } from "zod";
+import { May } from "../../components/may.tsx";
 import { PageHeader } from "../../components/page-header.tsx";
 import { ProblemCallout, ProblemView } from "../../components/problem-view.tsx";
 import { SyncChip } from "../../components/sync.tsx";
@@ -73,7 +74,11 @@ export function NodePage({ id }: { id: string }) {
             ) : null}
           </>
         }
-        actions={<Actions node={view} />}
+        actions={
+          <May scope="node:write">
+            <Actions node={view} />
+          </May>
+        }
       />
       <div className="space-y-4">
         <StateNotice node={view} />

@@ -3,6 +3,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { DirectorGroupSpec, type DirectorGroupView } from "@trigon/model";
 import { Card, CardHeader, Switch, toast } from "@trigon/ui";
 import { useTranslations } from "use-intl";
+import { useMay } from "../../components/may.tsx";
 import { TextLink } from "../../components/text-link.tsx";
 import { useTRPC } from "../../lib/trpc.ts";
 import { PhaseChip } from "../groups/group-page.tsx";
@@ -26,6 +27,7 @@ export function DirectorGroups() {
     { id, revision, members: _members, status: _status, ...spec }: DirectorGroupView,
     change: Partial<DirectorGroupSpec>,
   ) => replace.mutate({ id, revision, spec: DirectorGroupSpec.parse({ ...spec, ...change }) });
+  const mayWrite = useMay("node:write");
   return (
     <Card>
       <CardHeader title={t("groups.title")} hint={t("groups.hint")} />
@@ -43,7 +45,7 @@ export function DirectorGroups() {
                 <Switch
                   aria-label={`${group.name}: ${t(`groups.${name}`)}`}
                   checked={group[name]}
-                  disabled={replace.isPending}
+                  disabled={replace.isPending || !mayWrite}
                   onCheckedChange={(on) => set(group, { [name]: on })}
                 />
                 <div className="min-w-0">
