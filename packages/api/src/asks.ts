@@ -26,14 +26,16 @@ export class Asks {
 
   /** Throws `node.notConnected`, and `node.noAnswer` when none came in time or the node could not answer. */
   async ask({ id: nodeId, name }: { id: string; name: string }, question: AgentQuestion): Promise<unknown> {
+    const refusal = (code: "node.notConnected" | "node.noAnswer", detail: string, meta = {}) =>
+      new DomainError(code, detail, [{ pointer: "/id", code, detail, meta: { node: name, seconds: answerMs / 1000, ...meta } }]);
     if (!this.#isConnected(nodeId))
-      throw new DomainError("node.notConnected", `${name} is not connected: what it holds now cannot be read.`);
+      throw refusal("node.notConnected", `${name} is not connected: what it holds now cannot be read.`);
     const id = newId("ask");
     let timer: NodeJS.Timeout | undefined;
     const answered = new Promise<Pick<AgentAnswer, "answer" | "problem">>((resolve, reject) => {
       this.#waiting.set(id, { nodeId, take: resolve });
       const late = `${name} did not answer within ${answerMs / 1000} s; an agent of an earlier version answers no questions.`;
-      timer = setTimeout(() => reject(new DomainError("node.noAnswer", late)), answerMs);
+      timer = setTimeout(() => reject(refusal("node.noAnswer", late)), answerMs);
     });
     try {
       await Promise.race([this.#db.tell(newsText({ kind: "ask", nodeId, id, question })), answered]);

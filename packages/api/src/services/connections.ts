@@ -12,7 +12,12 @@ export async function connectionsOf(
   const { spec, deletedAt } = fleet.service(id);
   if (deletedAt) throw new DomainError("resource.notFound", `There is no virtual service ${id}.`);
   const holder = holderOf(sources, spec.directorGroupId);
-  if (!holder) throw new DomainError("node.notConnected", `No director holds ${spec.vip}: it has no connections.`);
+  if (!holder) {
+    const detail = `No director holds ${spec.vip}: it has no connections.`;
+    throw new DomainError("node.notConnected", detail, [
+      { pointer: "/id", code: "director.none", detail, meta: { vip: spec.vip } },
+    ]);
+  }
   const node = fleet.node(holder);
   const answer = await asks.ask(node, {
     what: "connections",

@@ -20,6 +20,7 @@ import { useEffect, useState } from "react";
 import { useFormatter, useTranslations } from "use-intl";
 import { ProblemCallout, ProblemView } from "../../components/problem-view.tsx";
 import { TextLink } from "../../components/text-link.tsx";
+import { useFieldSentence } from "../../lib/form.ts";
 import { problemOf } from "../../lib/problem.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 
@@ -119,11 +120,12 @@ const keyOf = ({ client, clientPort, realServer }: ConnectionEntry) =>
 function NoAnswer({ error, onRetry }: { error: unknown; onRetry: () => void }) {
   const t = useTranslations("connections");
   const errors = useTranslations("errors");
-  const { code, detail } = problemOf(error);
+  const sentence = useFieldSentence();
+  const { code, detail, fields } = problemOf(error);
   if (code !== "node.notConnected" && code !== "node.noAnswer") return <ProblemView error={error} onRetry={onRetry} />;
   return (
     <EmptyState icon={Unplug} title={t("noAnswer")} action={<Button onClick={onRetry}>{errors("retry")}</Button>}>
-      {detail}
+      {fields[0] ? sentence(fields[0]) : detail}
     </EmptyState>
   );
 }
