@@ -100,6 +100,7 @@ export function healthView({ state, live }: ViewSources, service: StoredService)
 
 export function gateView({ state, live }: ViewSources, gate: StoredGate): GateView {
   const endpoint = gate.wanted ?? gate.admitted ?? gate.releasing[0]?.endpoint;
+  const why = gateReason(gate, state.index, (nodeId) => live.report(nodeId));
   return {
     realServerId: gate.realServerId,
     rip: endpoint?.rip ?? "",
@@ -107,7 +108,9 @@ export function gateView({ state, live }: ViewSources, gate: StoredGate): GateVi
     nodeId: endpoint?.nodeId ?? null,
     directorNodeId: gate.directorNodeId,
     state: gate.state,
-    reason: gateReason(gate, state.index, (nodeId) => live.report(nodeId)),
+    reason: why?.message ?? null,
+    reasonCode: why?.code ?? null,
+    values: why?.values ?? {},
     since: gate.since.toISOString(),
   };
 }

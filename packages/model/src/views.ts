@@ -34,6 +34,9 @@ export const GateView = z.object({
   state: z.enum(["waiting", "open", "releasing"]),
   /** Why it is not open, in one sentence; null when it is. */
   reason: z.string().nullable(),
+  /** The same as a closed code, with what fills its sentence. */
+  reasonCode: z.enum(["releasing", "silent", "trouble", "unserved"]).nullable(),
+  values: z.record(z.string(), z.string()),
   since: At,
 });
 export type GateView = z.infer<typeof GateView>;

@@ -39,7 +39,11 @@ test("a real server that failed is not admitted, and the gate says why", () => {
   world.reports.set("node_r1", { generation: world.sequence, fragments: new Map([[state.id, state]]) });
   world.touch();
   expect(world.destinations()).toEqual([]);
-  expect(gateReason(world.gates[0]!, fleetOf(world.nodes.values()), (id) => world.reports.get(id))).toBe("r1: not permitted");
+  expect(gateReason(world.gates[0]!, fleetOf(world.nodes.values()), (id) => world.reports.get(id))).toEqual({
+    code: "trouble",
+    message: "r1: not permitted",
+    values: { node: "r1", why: "not permitted" },
+  });
 });
 
 test("an unmanaged real server and those of NAT are admitted at once, and nothing is asked of their nodes", () => {

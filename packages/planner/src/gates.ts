@@ -57,20 +57,32 @@ export function forgetGate(gate: Gate): Gate {
   return gate.releasing.length === 0 ? gate : settle({ ...gate, releasing: [] });
 }
 
-/** Why a gate is not open, in one sentence; null when it is. */
-export function gateReason(gate: Gate, fleet: Fleet, report: GateInput["report"]): string | null {
+/** Why a gate is not open: a closed code, the sentence, and what fills it in another language. */
+export interface GateReason {
+  code: "releasing" | "silent" | "trouble" | "unserved";
+  message: string;
+  values: Record<string, string>;
+}
+
+/** Null when it is open. */
+export function gateReason(gate: Gate, fleet: Fleet, report: GateInput["report"]): GateReason | null {
   if (gate.state === "open") return null;
   const nameOfNode = (id: string | null) => (id && fleet.node(id)?.name) || "the node";
-  if (gate.state === "releasing")
-    return `${nameOfNode(gate.directorNodeId)} has not said yet that it let go of this real server.`;
-  const { nodeId } = gate.wanted!;
-  const name = nameOfNode(nodeId);
+  if (gate.state === "releasing") {
+    const node = nameOfNode(gate.directorNodeId);
+    return { code: "releasing", message: `${node} has not said yet that it let go of this real server.`, values: { node } };
+  }
+  const { nodeId, vip } = gate.wanted!;
+  const node = nameOfNode(nodeId);
   const said = nodeId ? report(nodeId) : undefined;
-  if (!said) return `${name} has not reported yet.`;
+  if (!said) return { code: "silent", message: `${node} has not reported yet.`, values: { node } };
   const trouble = [...said.fragments.values()].find(
     ({ id, state }) => id.startsWith(`rs:${gate.serviceId}`) && state !== "applied",
   );
-  return trouble?.message ? `${name}: ${trouble.message}` : `${name} has not reported yet that it serves ${gate.wanted!.vip}.`;
+  if (trouble?.message) {
+    return { code: "trouble", message: `${node}: ${trouble.message}`, values: { node, why: trouble.message } };
+  }
+  return { code: "unserved", message: `${node} has not reported yet that it serves ${vip}.`, values: { node, vip } };
 }
 
 /** Whether the member that held a group's VIPs before has let go of all of them. */

@@ -214,7 +214,7 @@ function GateChip(props: { serviceId: string; gate: GateView | undefined; enable
       </Chip>
       {gate.reason ? (
         <span className="max-w-[40ch] whitespace-normal text-soft text-xs leading-snug">
-          {gate.reason} (<When at={gate.since} />)
+          {gate.reasonCode ? t(`reasons.${gate.reasonCode}`, gate.values) : gate.reason} (<When at={gate.since} />)
         </span>
       ) : null}
       <May scope="node:write">
