@@ -21,6 +21,7 @@ import { changes } from "./services/changes.ts";
 import { connectionsOf } from "./services/connections.ts";
 import { directorGroups, freshProgress } from "./services/director-groups.ts";
 import { type EnrollmentDesk, enrollment } from "./services/enrollment.ts";
+import { events } from "./services/events.ts";
 import { fleet } from "./services/fleet.ts";
 import { foreign } from "./services/foreign-services.ts";
 import { gates } from "./services/gates.ts";
@@ -207,6 +208,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       gates: gates(context),
       changes: changes(context),
       audit: auditService(db),
+      events: events(context),
       apiTokens: tokens.service,
       users: users(db, now, options.hashPassword),
       fleet: fleet(context),

@@ -1,7 +1,7 @@
 import { directorGroupRouter } from "./routers/director-group.ts";
 import { enrollmentTokenRouter } from "./routers/enrollment-token.ts";
 import { nodeRouter } from "./routers/node.ts";
-import { auditRouter, changeRouter, gateRouter } from "./routers/records.ts";
+import { auditRouter, changeRouter, eventRouter, gateRouter } from "./routers/records.ts";
 import { apiTokenRouter, fleetRouter, overviewRouter, userRouter } from "./routers/settings.ts";
 import { statisticsRouter } from "./routers/statistics.ts";
 import { searchRouter, topologyRouter } from "./routers/topology.ts";
@@ -18,6 +18,7 @@ export const appRouter = router({
   gate: gateRouter,
   change: changeRouter,
   audit: auditRouter,
+  event: eventRouter,
   apiToken: apiTokenRouter,
   fleet: fleetRouter,
   topology: topologyRouter,

@@ -11,6 +11,7 @@ import type {
   EnrollmentTokenCreated,
   EnrollmentTokenSpec,
   EnrollmentTokenView,
+  EventView,
   FieldError,
   FleetCountersView,
   ForeignServiceView,
@@ -42,6 +43,7 @@ import type {
   ChangeListInput,
   ConnectionsInput,
   DrainOptions,
+  EventsInput,
   FleetView,
   ForeignDecisionInput,
   GateName,
@@ -141,6 +143,8 @@ export interface Services {
     /** Ends a guard in time: the change stays. Throws `guard.absent`, and `guard.over` when it was taken back or is about to be. */
     keep(call: Call, id: string): Promise<ChangeView>;
   };
+  /** `before` of a page leads to the next, older one; null: there is none. */
+  events: { list(input: EventsInput): Promise<{ data: EventView[]; before: string | null }> };
   audit: { list(input: ListInput): Promise<Page<AuditEventView>> };
   apiTokens: {
     list(input: ListInput): Promise<Page<z.infer<typeof ApiTokenView>>>;

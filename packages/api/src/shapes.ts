@@ -12,6 +12,8 @@ import {
   DrainSpec,
   EnrollmentTokenCreated,
   EnrollmentTokenView,
+  EventTopic,
+  EventView,
   Forwarding,
   GateView,
   GroupMoveView,
@@ -74,6 +76,15 @@ export interface Page<T> {
   nextCursor: string | null;
 }
 const page = <T extends z.ZodType>(item: T) => z.object({ data: z.array(item), nextCursor: z.string().nullable() });
+
+/** `object`: a service, node or group by its id. `before`: the moment that the page before ended with. */
+export const EventsInput = z.strictObject({
+  topic: EventTopic.optional(),
+  object: Id.optional(),
+  before: z.iso.datetime().optional(),
+  limit: z.int().min(1).max(500).default(100),
+});
+export type EventsInput = z.infer<typeof EventsInput>;
 
 const sortText = /^-?(client|realServer|state|expires)$/;
 
@@ -230,6 +241,7 @@ export const GateListInput = z.strictObject({ serviceId: Id.optional() });
 
 export const Pages = {
   virtualServices: page(VirtualServiceView),
+  events: z.object({ data: z.array(EventView), before: z.string().nullable() }),
   serviceRows: z.object({ data: z.array(ServiceRow), total: z.int() }),
   directorGroups: page(DirectorGroupView),
   groupMoves: z.object({ data: z.array(GroupMoveView) }),

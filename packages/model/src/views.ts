@@ -279,6 +279,35 @@ export const AuditEventView = z.object({
 });
 export type AuditEventView = z.infer<typeof AuditEventView>;
 
+/** What events are about, by the first word of their kind. */
+export const eventTopics = {
+  drift: ["drift", "foreign", "foreignService"],
+  health: ["health", "vip", "action", "plan"],
+  takeover: ["group"],
+  changes: ["virtualService", "directorGroup", "realServer", "change", "gate", "drain"],
+  nodes: ["agent", "node", "enrollmentToken", "fleet"],
+  access: ["user", "apiToken"],
+} as const satisfies Record<string, readonly string[]>;
+export const EventTopic = z.enum(["drift", "health", "takeover", "changes", "nodes", "access"]);
+export type EventTopic = z.infer<typeof EventTopic>;
+
+/** Something that happened: found or done by a node, or done by somebody or the controller. */
+export const EventView = z.object({
+  /** Unique among events. */
+  id: z.string(),
+  at: At,
+  source: z.enum(["node", "audit"]),
+  /** `drift.repaired`, `virtualService.updated` …: of nodes' events or of the audit log. */
+  kind: z.string(),
+  objectId: z.string().nullable(),
+  /** What it is called now; null for what has no name, or is gone. */
+  objectName: z.string().nullable(),
+  /** Who did it; null: a node found or did it. */
+  actor: z.string().nullable(),
+  message: z.string(),
+});
+export type EventView = z.infer<typeof EventView>;
+
 /** Live counters. Rates are per second between the two last samples; null until there are two of the same life. */
 export const RateView = z.object({
   connectionsPerSecond: z.number().nullable(),

@@ -1,6 +1,6 @@
 import { ChangeView, GateView } from "@trigon/model";
 import { z } from "zod";
-import { ById, ChangeListInput, GateListInput, GateName, ListInput, Pages } from "../shapes.ts";
+import { ById, ChangeListInput, EventsInput, GateListInput, GateName, ListInput, Pages } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
 
 export const gateRouter = router({
@@ -79,6 +79,22 @@ export const changeRouter = router({
     .input(ById)
     .output(ChangeView)
     .mutation(({ ctx, input }) => ctx.services.changes.keep(ctx.call, input.id)),
+});
+
+export const eventRouter = router({
+  list: procedure
+    .meta({
+      scope: "audit:read",
+      rest: {
+        method: "GET",
+        path: "/events",
+        tag: "Events",
+        summary: "List what happened, newest first: drift, health, takeovers, changes, nodes",
+      },
+    })
+    .input(EventsInput)
+    .output(Pages.events)
+    .query(({ ctx, input }) => ctx.services.events.list(input)),
 });
 
 export const auditRouter = router({
