@@ -55,7 +55,8 @@ export function events({ db, store, live }: ServiceContext): Services["events"] 
       // What happened in the same millisecond as the last one is not left for the next page.
       const last = data.at(-1)?.at;
       for (const more of all.slice(limit)) if (more.at === last) data.push(more);
-      return { data, before: all.length > data.length && last !== undefined ? last : null };
+      const isMore = edge !== undefined || all.length > data.length;
+      return { data, before: isMore && last !== undefined ? last : null };
     },
   };
 }
