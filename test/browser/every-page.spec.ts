@@ -46,6 +46,8 @@ for (const reader of readers) {
       "/topology?view=list",
       "/topology?q=no-such-thing",
       "/changes",
+      "/events",
+      "/events?topic=health",
       "/audit",
       "/settings",
       "/help",

@@ -55,10 +55,10 @@ test("pages of few lead through all of them, each once, also through what one wr
   await fleet.caller.virtualService.bulk({ spec: { action: "delete", ids } });
   const all = await kinds({ limit: 500 });
   const seen: string[] = [];
-  for (let before: string | null | undefined; before !== null; ) {
-    const page: Awaited<ReturnType<typeof list>> = await list({ limit: 2, ...(before ? { before } : {}) });
+  for (let cursor: string | null | undefined; cursor !== null; ) {
+    const page: Awaited<ReturnType<typeof list>> = await list({ limit: 2, ...(cursor ? { cursor } : {}) });
     seen.push(...page.data.map(({ kind }) => kind));
-    before = page.before;
+    cursor = page.nextCursor;
   }
   expect(seen.toSorted()).toEqual(all.toSorted());
 });

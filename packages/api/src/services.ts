@@ -143,8 +143,7 @@ export interface Services {
     /** Ends a guard in time: the change stays. Throws `guard.absent`, and `guard.over` when it was taken back or is about to be. */
     keep(call: Call, id: string): Promise<ChangeView>;
   };
-  /** `before` of a page leads to the next, older one; null: there is none. */
-  events: { list(input: EventsInput): Promise<{ data: EventView[]; before: string | null }> };
+  events: { list(input: EventsInput): Promise<Page<EventView>> };
   audit: { list(input: ListInput): Promise<Page<AuditEventView>> };
   apiTokens: {
     list(input: ListInput): Promise<Page<z.infer<typeof ApiTokenView>>>;

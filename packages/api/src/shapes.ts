@@ -77,11 +77,11 @@ export interface Page<T> {
 }
 const page = <T extends z.ZodType>(item: T) => z.object({ data: z.array(item), nextCursor: z.string().nullable() });
 
-/** `object`: a service, node or group by its id. `before`: the moment that the page before ended with. */
+/** `object`: a service, node or group by its id. `cursor`: the moment that the page before ended with. */
 export const EventsInput = z.strictObject({
   topic: EventTopic.optional(),
   object: Id.optional(),
-  before: z.iso.datetime().optional(),
+  cursor: z.iso.datetime().optional(),
   limit: z.int().min(1).max(500).default(100),
 });
 export type EventsInput = z.infer<typeof EventsInput>;
@@ -241,7 +241,7 @@ export const GateListInput = z.strictObject({ serviceId: Id.optional() });
 
 export const Pages = {
   virtualServices: page(VirtualServiceView),
-  events: z.object({ data: z.array(EventView), before: z.string().nullable() }),
+  events: z.object({ data: z.array(EventView), nextCursor: z.string().nullable() }),
   serviceRows: z.object({ data: z.array(ServiceRow), total: z.int() }),
   directorGroups: page(DirectorGroupView),
   groupMoves: z.object({ data: z.array(GroupMoveView) }),

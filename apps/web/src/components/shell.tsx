@@ -2,6 +2,7 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button, Callout, cn, Drawer, Logo } from "@trigon/ui";
 import {
+  Activity,
   CircleHelp,
   History,
   LayoutDashboard,
@@ -28,6 +29,7 @@ const places = [
   { href: "/nodes", key: "nodes", icon: Server },
   { href: "/topology", key: "topology", icon: Waypoints },
   { href: "/changes", key: "changes", icon: History },
+  { href: "/events", key: "events", icon: Activity },
   { href: "/audit", key: "audit", icon: ScrollText },
   { href: "/settings", key: "settings", icon: Settings },
   { href: "/help", key: "help", icon: CircleHelp },

@@ -6,7 +6,7 @@ import type { Services } from "../services.ts";
 /** All that happened, newest first: what nodes found and did (the last 200 of each), and the audit log. Nothing is stored for it. */
 export function events({ db, store, live }: ServiceContext): Services["events"] {
   return {
-    async list({ topic, object, before, limit }) {
+    async list({ topic, object, cursor: before, limit }) {
       const state = await store.refresh();
       const areas: readonly string[] | undefined = topic && eventTopics[topic];
       const isWanted = ({ at, kind, objectId, id }: EventView) =>
@@ -56,7 +56,7 @@ export function events({ db, store, live }: ServiceContext): Services["events"] 
       const last = data.at(-1)?.at;
       for (const more of all.slice(limit)) if (more.at === last) data.push(more);
       const isMore = edge !== undefined || all.length > data.length;
-      return { data, before: isMore && last !== undefined ? last : null };
+      return { data, nextCursor: isMore && last !== undefined ? last : null };
     },
   };
 }

@@ -91,6 +91,7 @@ function ShortcutList(props: { open: boolean; onOpenChange: (open: boolean) => v
     ["nodes", "/nodes"],
     ["topology", "/topology"],
     ["changes", "/changes"],
+    ["events", "/events"],
     ["audit", "/audit"],
     ["settings", "/settings"],
     ["help", "/help"],

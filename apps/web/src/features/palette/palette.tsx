@@ -276,6 +276,7 @@ function useActions(onClose: () => void, onHelp: () => void): (Item & { names: s
     ["/topology", "topology"],
     ["/", "overview"],
     ["/changes", "changes"],
+    ["/events", "events"],
     ["/audit", "audit"],
     ["/settings", "settings"],
     ["/help", "help"],

@@ -14,6 +14,7 @@ export const places = {
   n: "/nodes",
   t: "/topology",
   c: "/changes",
+  e: "/events",
   a: "/audit",
   ",": "/settings",
   h: "/help",
