@@ -1,6 +1,6 @@
 "use client";
 import { useQuery } from "@tanstack/react-query";
-import { Button, buttonStyle, Card, CardHeader, cn } from "@trigon/ui";
+import { Button, buttonStyle, Card, CardHeader, cn, SkeletonRows } from "@trigon/ui";
 import { Circle, CircleCheck, X } from "lucide-react";
 import Link from "next/link";
 import { useEffect, useState } from "react";
@@ -43,6 +43,14 @@ export function FirstRun({ overview }: { overview: Outputs["overview"]["get"] })
   useEffect(() => {
     if (isKnown && !isComplete) setWasOpen(true);
   }, [isKnown, isComplete]);
+  // Its place is kept while it is not known how far things are, so that nothing below is pushed down.
+  const isComing = !isKnown && isHidden !== true && !nodes.isError && !counters.isError;
+  if (isComing && services.inSync === 0)
+    return (
+      <Card className="min-h-76">
+        <SkeletonRows label={t("common.loading")} />
+      </Card>
+    );
   if (!isKnown || (isComplete && !wasOpen)) return null;
   const next = firstSteps.find((step) => !done.has(step));
   const hide = () => {
