@@ -7,6 +7,7 @@ import { readMachine } from "@trigon/kernel";
 import { parsePlanEnvelope } from "@trigon/model";
 import { textOf } from "@trigon/planner";
 import { type ApplyResult, applyResult } from "./apply-result.ts";
+import { serviceRefusal, Upgrades } from "./ask/upgrades.ts";
 import { serveControl } from "./control.ts";
 import { Doctor } from "./doctor.ts";
 import { Duplicates } from "./duplicates.ts";
@@ -89,6 +90,12 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
   const proofs = new PathProofs({ loop, log, signal });
   void proofs.run();
 
+  const upgrades = new Upgrades({
+    state: paths.state,
+    refusal: () =>
+      openPolicy(paths.policy, log)?.remoteUpgrade ? serviceRefusal() : "This node's policy allows no upgrade from afar",
+  });
+
   let link: ControllerLink | undefined;
   const control = await serveControl(paths.socket, {
     status: async () => statusOf({ loop, health, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),
@@ -124,7 +131,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
           health.hasten(serviceId);
           proofs.hasten(serviceId);
         },
-        onAsk: async (question) => (await import("./ask/answer.ts")).answerTo(question, kernel),
+        onAsk: async (question) => (await import("./ask/answer.ts")).answerTo(question, { kernel, upgrades }),
         onState: (state, reason) => log.info(`controller: ${state}`, reason === null ? {} : { reason }),
       },
     });

@@ -8,6 +8,7 @@ import { silentLog } from "./log.ts";
 import { loopTimes } from "./loop.ts";
 import { type Node, openNode } from "./node.ts";
 import type { AgentPaths } from "./paths.ts";
+import { defaultPolicy } from "./state/policy.ts";
 import { eventually } from "./testing/eventually.ts";
 import { directorService, planEnvelope, plannedDestination } from "./testing/plans.ts";
 import { uninstall } from "./uninstall.ts";
@@ -199,7 +200,7 @@ test("an unreadable policy refuses every change until it can be read again", asy
   expect(held.accept(plan({ fragments: many(2) }))).toMatchObject({ verdict: "held", hold: { reason: "policy.unreadable" } });
   await held.settled();
   expect(kernel.services.size).toBe(1);
-  held.replacePolicy({ vips: null, interfaces: null, maxRemovalShare: 0.5, scripts: false });
+  held.replacePolicy(defaultPolicy);
   expect(held.accept(plan({ fragments: many(2) })).verdict).toBe("accept");
   await held.settled();
   expect(kernel.services.size).toBe(2);

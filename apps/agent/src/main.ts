@@ -92,9 +92,10 @@ program
   .command("upgrade")
   .description("bring this node's program to the console's version; the agent starts anew, traffic goes on")
   .option("--dry-run", "run every check, change nothing")
-  .action(async ({ dryRun }: { dryRun?: boolean }) => {
-    const { upgrade } = await import("./upgrade.ts");
-    process.exit(await upgrade(paths, { dryRun: dryRun ?? false }));
+  .option("--record <id>", "write down for the controller what becomes of it; the agent's own use")
+  .action(async ({ dryRun, record }: { dryRun?: boolean; record?: string }) => {
+    const { upgrade, recordedUpgrade } = await import("./upgrade.ts");
+    process.exit(record === undefined ? await upgrade(paths, { dryRun: dryRun ?? false }) : await recordedUpgrade(paths, record));
   });
 
 program

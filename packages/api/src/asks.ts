@@ -13,6 +13,9 @@ interface Waiting {
   take(answer: Pick<AgentAnswer, "answer" | "problem">): void;
 }
 
+const refusal = (code: "node.notConnected" | "node.noAnswer", node: string, detail: string) =>
+  new DomainError(code, detail, [{ pointer: "/id", code, detail, meta: { node, seconds: answerMs / 1000 } }]);
+
 /** Questions to nodes, by way of whichever replica a node is connected to. */
 export class Asks {
   readonly #db: Database;
@@ -24,23 +27,31 @@ export class Asks {
     this.#isConnected = isConnected;
   }
 
-  /** Throws `node.notConnected`, and `node.noAnswer` when none came in time or the node could not answer. */
+  /** What is thrown for a node that cannot be asked. */
+  notConnected({ name }: { name: string }): DomainError {
+    return refusal("node.notConnected", name, `${name} is not connected: nothing can be asked of it now.`);
+  }
+
+  /**
+   * Throws `node.notConnected`, and `node.noAnswer` when none came in time; with a field of code `agent.problem` when the node said why it
+   * does not answer.
+   */
   async ask({ id: nodeId, name }: { id: string; name: string }, question: AgentQuestion): Promise<unknown> {
-    const refusal = (code: "node.notConnected" | "node.noAnswer", detail: string, meta = {}) =>
-      new DomainError(code, detail, [{ pointer: "/id", code, detail, meta: { node: name, seconds: answerMs / 1000, ...meta } }]);
-    if (!this.#isConnected(nodeId))
-      throw refusal("node.notConnected", `${name} is not connected: what it holds now cannot be read.`);
+    if (!this.#isConnected(nodeId)) throw this.notConnected({ name });
     const id = newId("ask");
     let timer: NodeJS.Timeout | undefined;
     const answered = new Promise<Pick<AgentAnswer, "answer" | "problem">>((resolve, reject) => {
       this.#waiting.set(id, { nodeId, take: resolve });
       const late = `${name} did not answer within ${answerMs / 1000} s; an agent of an earlier version answers no questions.`;
-      timer = setTimeout(() => reject(refusal("node.noAnswer", late)), answerMs);
+      timer = setTimeout(() => reject(refusal("node.noAnswer", name, late)), answerMs);
     });
     try {
       await Promise.race([this.#db.tell(newsText({ kind: "ask", nodeId, id, question })), answered]);
       const { answer, problem } = await answered;
-      if (problem !== undefined) throw new DomainError("node.noAnswer", `${name} could not answer: ${problem}`);
+      if (problem !== undefined)
+        throw new DomainError("node.noAnswer", `${name} could not answer: ${problem}`, [
+          { pointer: "/id", code: "agent.problem", detail: problem, meta: { node: name, message: problem } },
+        ]);
       return answer;
     } finally {
       clearTimeout(timer);

@@ -5,6 +5,7 @@ import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
 import { advanceMoves } from "./services/group-moves.ts";
 import { settleGuards } from "./services/guards.ts";
+import { advanceUpgrades } from "./services/upgrades.ts";
 
 const tickMs = 1_000;
 const pruneMs = 3_600_000;
@@ -19,6 +20,7 @@ export class Chores {
   readonly #context: ServiceContext;
   readonly #log: (line: string) => void;
   readonly #reported = new Set<string>();
+  readonly #upgradesAsked = new Set<string>();
   #moving: Promise<void> | undefined;
   #timer: NodeJS.Timeout | undefined;
   #prunedAt = 0;
@@ -91,6 +93,7 @@ export class Chores {
     this.#watchedSince ??= now();
     await settleGuards(this.#context, this.#watchedSince, this.#log);
     await advanceMoves(this.#context);
+    await advanceUpgrades(this.#context, { busy: this.#upgradesAsked, log: this.#log });
     // Deadlines pass without anybody's report, and a report may have come while the database was away.
     await this.#move(store.pending(), this.#isReleased(store));
     if (now() - this.#prunedAt < pruneMs) return;

@@ -30,6 +30,7 @@ import { overview } from "./services/overview.ts";
 import { search } from "./services/search.ts";
 import { statistics } from "./services/statistics.ts";
 import { topology } from "./services/topology.ts";
+import { nodeUpgrades } from "./services/upgrades.ts";
 import { users } from "./services/users.ts";
 import { virtualServices } from "./services/virtual-services.ts";
 import type { Services } from "./services.ts";
@@ -171,6 +172,8 @@ export async function createApi(options: ApiOptions): Promise<Api> {
             return options.onAsk?.(news.nodeId, news.id, news.question);
           case "answer":
             return void context.asks.fetch(news.id).catch((error: Error) => log(`an answer could not be read: ${error.message}`));
+          case "node":
+            return watchers.emit("node", [news.id]);
           case "enrollmentToken":
             return watchers.emit("enrollmentToken", [news.id]);
         }
@@ -201,7 +204,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     services: {
       virtualServices: virtualServices(context),
       directorGroups: directorGroups(context),
-      nodes: nodes(context),
+      nodes: { ...nodes(context), upgrades: nodeUpgrades(context) },
       foreign: foreign(context),
       enrollment: enrolling.service,
       adminStates: adminStates(context),

@@ -2,6 +2,8 @@
 export type News =
   /** An enrollment token's state changed. */
   | { kind: "enrollmentToken"; id: string }
+  /** A node's row is as before, but something that is kept beside it changed. */
+  | { kind: "node"; id: string }
   /** A director shall look at a service at once. */
   | { kind: "probe"; nodeId: string; serviceId: string }
   /** Whoever a node is connected to asks it. Small: Postgres carries 8,000 bytes. */

@@ -7,7 +7,7 @@ import { newId } from "./new-id.ts";
 export type AuditEventName =
   | `${"virtualService" | "directorGroup"}.${"created" | "updated" | "deleted"}`
   | `directorGroup.${"membersMoved" | "moveAsked" | "drillAsked" | "moveDone" | "moveFailed"}`
-  | `node.${"enrolled" | "renamed" | "revoked" | "decommissioned" | "quarantined" | "renewed" | "certificateRetired" | "maintenanceBegun" | "maintenanceEnded"}`
+  | `node.${"enrolled" | "renamed" | "revoked" | "decommissioned" | "quarantined" | "renewed" | "certificateRetired" | "maintenanceBegun" | "maintenanceEnded" | "upgradeAsked" | "upgraded" | "upgradeFailed"}`
   | `enrollmentToken.${"created" | "revoked" | "used" | "refused" | "scriptFetched" | "preflightFailed"}`
   | `apiToken.${"created" | "revoked"}`
   | `user.${"created" | "roleChanged" | "disabled" | "enabled" | "passwordReset" | "deleted"}`

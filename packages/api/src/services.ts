@@ -38,6 +38,7 @@ import type {
 } from "@trigon/model";
 import type { z } from "zod";
 import type { Call } from "./actor.ts";
+import type { NodeUpgrades } from "./services/upgrades.ts";
 import type {
   BulkSpec,
   ChangeListInput,
@@ -103,6 +104,7 @@ export interface Services {
     revoke(call: Call, id: string, revision: Revision): Promise<NodeView>;
     /** The node is emptied: its plan becomes empty, and it holds nothing any more. */
     decommission(call: Call, id: string, revision: Revision): Promise<NodeView>;
+    upgrades: NodeUpgrades;
   };
   /** Services in a director's table that Trigon did not make. */
   foreign: {

@@ -620,7 +620,8 @@ class Host:
         replace("/etc/machine-id", uuid.uuid4().hex + "\n")
         replace("/usr/local/lib/systemctl.py", self.config["systemctl"])
         replace("/usr/local/sbin/systemctl", SYSTEMCTL)
-        for path in ("/usr/local/lib/systemctl.py", "/usr/local/sbin/systemctl"):
+        replace("/usr/local/sbin/systemd-run", self.config["systemdRun"])
+        for path in ("/usr/local/lib/systemctl.py", "/usr/local/sbin/systemctl", "/usr/local/sbin/systemd-run"):
             os.chmod(path, 0o755)
 
     def boot(self, env):

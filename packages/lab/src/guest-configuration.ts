@@ -18,5 +18,7 @@ export interface GuestConfiguration {
   mask: string[];
   /** Text of the systemctl shim. */
   systemctl: string;
+  /** Text of the systemd-run shim. */
+  systemdRun: string;
   hosts: LaidHost[];
 }

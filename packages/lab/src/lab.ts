@@ -111,6 +111,7 @@ export class Lab {
       binds: isHiddenFromHosts(checkoutFolder, engine.name) ? [checkoutFolder] : [],
       mask: [...installedTrigon, ...(options.mask ?? [])],
       systemctl: readFileSync(join(packageFolder, "guest/systemctl.py"), "utf8"),
+      systemdRun: readFileSync(join(packageFolder, "guest/systemd-run.sh"), "utf8"),
       hosts: layOut(topology),
     };
     const { argv, env } = engine.command({

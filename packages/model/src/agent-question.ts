@@ -23,13 +23,15 @@ export const ConnectionFilter = z.object({
 });
 export type ConnectionFilter = z.infer<typeof ConnectionFilter>;
 
-/** What a controller asks a node, apart from its plan; the answer changes nothing there. */
+/** What a controller asks a node, apart from its plan. */
 export const AgentQuestion = z.discriminatedUnion("what", [
   z.object({
     what: z.literal("connections"),
     service: z.object({ protocol: Protocol, vip: IpAddress, port: z.int().min(0).max(65535) }),
     filter: ConnectionFilter,
   }),
+  /** Begin the upgrade of this id; asked again, say how it stands: nothing else that is asked changes anything there. */
+  z.object({ what: z.literal("upgrade"), id: z.string().max(64) }),
 ]);
 export type AgentQuestion = z.infer<typeof AgentQuestion>;
 
@@ -57,6 +59,18 @@ export const ConnectionTable = z.object({
   states: z.array(z.object({ state: z.string(), count: z.int() })),
 });
 export type ConnectionTable = z.infer<typeof ConnectionTable>;
+
+/** How an upgrade that a controller asked for stands. Kept on the node's disk: whichever agent answers, the former one or the new, says the same. */
+export const AgentUpgrade = z.object({
+  id: z.string(),
+  state: z.enum(["running", "done", "failed"]),
+  startedAt: z.iso.datetime(),
+  /** Of the installer; null: it runs, or nobody saw its end. */
+  exitCode: z.int().nullable(),
+  /** The last lines that it printed. */
+  output: z.string().max(4_000),
+});
+export type AgentUpgrade = z.infer<typeof AgentUpgrade>;
 
 /** A service's connection table, and the director that said so. */
 export const ConnectionTableView = ConnectionTable.extend({ nodeId: z.string(), nodeName: z.string(), at: z.iso.datetime() });

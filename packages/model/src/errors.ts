@@ -18,6 +18,7 @@ export const errorCodes = {
   "resource.inUse": { status: 409, retry: false },
   "node.notConnected": { status: 409, retry: true },
   "node.noAnswer": { status: 504, retry: true },
+  "node.busy": { status: 409, retry: true },
   "group.notPaired": { status: 409, retry: false },
   "group.notReady": { status: 409, retry: true },
   "group.moving": { status: 409, retry: true },

@@ -7,6 +7,7 @@ export const idPrefixes = {
   node: "node",
   directorGroup: "dg",
   groupMove: "move",
+  nodeUpgrade: "upg",
   token: "tok",
   change: "chg",
   request: "req",

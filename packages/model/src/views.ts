@@ -116,6 +116,28 @@ export const GroupMoveView = z.object({
 });
 export type GroupMoveView = z.infer<typeof GroupMoveView>;
 
+/**
+ * An upgrade of a node's program that somebody asked for. `moving`: VIPs that it holds go to a peer; `installing`: its installer runs;
+ * `settling`: the new program takes up its plan.
+ */
+export const NodeUpgradeView = z.object({
+  id: z.string(),
+  nodeId: z.string(),
+  startedAt: At,
+  startedBy: z.string(),
+  endedAt: At.nullable(),
+  state: z.enum(["moving", "installing", "settling", "done", "failed"]),
+  /** A closed code; empty: nothing is wrong. */
+  reason: z.string(),
+  /** What the node or its installer said; empty: nothing. */
+  message: z.string(),
+  fromVersion: z.string().nullable(),
+  toVersion: z.string().nullable(),
+  /** Groups whose VIPs went to a peer for it, and stay there. */
+  movedGroupIds: z.array(z.string()),
+});
+export type NodeUpgradeView = z.infer<typeof NodeUpgradeView>;
+
 /** `joining` and `leaving`: the mode changes step by step, so that the VIPs are always held by exactly one. */
 export const GroupPhase = z.enum(["single", "joining", "paired", "leaving"]);
 

@@ -28,6 +28,7 @@ const kernelOf = (entries: readonly IpvsConnectionEntry[]) => ({
     });
   },
 });
+const upgrades = { ask: () => Promise.reject(new Error("not asked for")) };
 const question = (filter: object = {}, port = 80) =>
   ({
     what: "connections",
@@ -82,7 +83,9 @@ test("a table that is too long is read in part, and the answer says so", async (
 });
 
 test("a question of a younger controller is answered with a problem, and so is a kernel that fails", async () => {
-  expect(await answerTo({ what: "weather" }, kernelOf([]))).toEqual({ problem: expect.stringContaining("does not know") });
+  expect(await answerTo({ what: "weather" }, { kernel: kernelOf([]), upgrades })).toEqual({
+    problem: expect.stringContaining("does not know"),
+  });
   const failing = { eachConnection: () => Promise.reject(new Error("EACCES: not yours")) };
-  expect(await answerTo(question(), failing)).toEqual({ problem: "EACCES: not yours" });
+  expect(await answerTo(question(), { kernel: failing, upgrades })).toEqual({ problem: "EACCES: not yours" });
 });

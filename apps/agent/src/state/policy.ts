@@ -17,12 +17,14 @@ const Network = z.string().transform((text, ctx) => {
 
 /**
  * What this machine's owner lets the control plane do here. `vips` and `interfaces` null: any. `maxRemovalShare` is the largest share of a
- * node's services (of more than 3) that one plan may remove without an operator's mark.
+ * node's services (of more than 3) that one plan may remove without an operator's mark. `remoteUpgrade` false: the program is brought to another
+ * version by hand only.
  */
 export const Policy = z.strictObject({
   vips: z.array(Network).nullable().default(null),
   interfaces: z.array(z.string().min(1).max(15)).nullable().default(null),
   maxRemovalShare: z.number().min(0).max(1).default(0.5),
+  remoteUpgrade: z.boolean().default(true),
   scripts: z.literal(false).default(false),
 });
 export type Policy = z.infer<typeof Policy>;

@@ -5,6 +5,7 @@ import {
   Id,
   Name,
   NodeDetailView,
+  NodeUpgradeView,
   NodeView,
   VirtualServiceView,
 } from "@trigon/model";
@@ -128,6 +129,41 @@ export const nodeRouter = router({
     .input(ById.extend({ spec: Adoption }))
     .output(VirtualServiceView)
     .mutation(({ ctx, input }) => ctx.services.foreign.adopt(ctx.call, { id: input.id, ...input.spec })),
+
+  upgrades: procedure
+    .meta({
+      scope: "read",
+      rest: { method: "GET", path: "/nodes/{id}/upgrades", tag, summary: "List the upgrades of a node that were asked for" },
+    })
+    .input(ById)
+    .output(z.object({ data: z.array(NodeUpgradeView) }))
+    .query(({ ctx, input }) => ctx.services.nodes.upgrades.list(input.id)),
+
+  upgrade: procedure
+    .meta({
+      scope: "node:write",
+      rest: {
+        method: "POST",
+        path: "/nodes/{id}/upgrade",
+        tag,
+        summary: "Bring a node's program to the console's version; VIPs that it holds go to a peer first",
+        body: "spec",
+      },
+    })
+    .input(
+      ById.extend({
+        spec: z
+          .strictObject({
+            /** False: it keeps the VIPs of its pairs while its agent starts anew. */
+            moveVips: z.boolean().default(true),
+          })
+          .optional(),
+      }),
+    )
+    .output(NodeUpgradeView)
+    .mutation(({ ctx, input }) =>
+      ctx.services.nodes.upgrades.start(ctx.call, input.id, { moveVips: input.spec?.moveVips ?? true }),
+    ),
 
   preview: procedure
     .meta({ scope: "virtual-service:write" })

@@ -1,4 +1,4 @@
-import { DomainError, type GroupMoveView, type GroupReport } from "@trigon/model";
+import { DomainError, type GroupFinding, type GroupMoveView, type GroupReport } from "@trigon/model";
 import type { Call } from "../actor.ts";
 import type { Draft } from "../draft.ts";
 import type { FleetState } from "../fleet-state.ts";
@@ -46,7 +46,7 @@ export function groupMoves(context: ServiceContext): GroupMoves {
           }
           const { members } = groupView({ ...sources, state: draft.state }, group);
           const { toNodeId: to, refusal } = moveOf(group, members, toNodeId);
-          if (to === null) throw refused(refusal!);
+          if (to === null) throw refusedMove(refusal!, "/toNodeId");
           const from = members.find(({ isActive }) => isActive)!.nodeId;
           const id = newId("groupMove");
           prefer(draft, groupId, to);
@@ -77,17 +77,10 @@ export function groupMoves(context: ServiceContext): GroupMoves {
   };
 }
 
-function refused({
-  code,
-  message,
-  meta,
-}: {
-  code: string;
-  message: string;
-  meta?: Record<string, string | number>;
-}): DomainError {
+/** The error that a refusal of a move is. */
+export function refusedMove({ code, message, meta }: GroupFinding, pointer: string): DomainError {
   const errorCode = code === "group.notPaired" ? code : "group.notReady";
-  return new DomainError(errorCode, message, [{ pointer: "/toNodeId", code, detail: message, ...(meta ? { meta } : {}) }]);
+  return new DomainError(errorCode, message, [{ pointer, code, detail: message, ...(meta ? { meta } : {}) }]);
 }
 
 /** Has the group's plan say who shall hold the VIPs; null withdraws the wish. */

@@ -10,7 +10,7 @@ import { nodeParts, nodeView } from "../views.ts";
 import { matches } from "./text-filter.ts";
 
 /** The enrolled machines. */
-export function nodes({ db, store, live, sources }: ServiceContext): Services["nodes"] {
+export function nodes({ db, store, live, sources }: ServiceContext): Omit<Services["nodes"], "upgrades"> {
   async function edit(
     call: Parameters<Services["nodes"]["rename"]>[0],
     id: string,
