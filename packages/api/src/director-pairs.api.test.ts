@@ -198,6 +198,20 @@ test("two that say they are master are a finding, and so are verdicts that diffe
   await say(first, "master");
   await say(second, "backup");
   expect((await group()).status.findings).toEqual([]);
+  // One runs another version, and cannot carry out a part of its plan.
+  await second.fetch();
+  const refused = second
+    .composed()
+    .fragments.map((state) =>
+      state.id === `ds:${service!.id}` ? { ...state, state: "unsupported" as const, message: "unknown scheduler mh" } : state,
+    );
+  await second.report({ agentVersion: "0.9.0", fragments: refused });
+  expect((await group()).status.findings).toMatchObject([
+    { code: "group.versionsDiffer", meta: { versions: "lb-1 1.0.0, lb-2 0.9.0" } },
+    { code: "group.plansDiffer", meta: { node: "lb-2", service: "web", message: "unknown scheduler mh" } },
+  ]);
+  await say(second, "backup");
+  expect((await group()).status.findings).toEqual([]);
 });
 
 describe("moving the VIPs", () => {

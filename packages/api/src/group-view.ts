@@ -168,7 +168,42 @@ function findingsOf(sources: ViewSources, group: StoredGroup, members: readonly 
     const nodes = [...new Set(waited)].join(", ");
     add("group.changing", `The mode is being changed step by step; not there yet: ${nodes}.`, { nodes });
   }
-  return [...findings, ...verdictDifferences(sources, group)];
+  const versions = members.flatMap(({ nodeId, name }) => {
+    const version = sources.state.nodes.get(nodeId)?.agentVersion;
+    return version == null ? [] : [{ name, version }];
+  });
+  if (new Set(versions.map(({ version }) => version)).size > 1) {
+    const text = versions.map(({ name, version }) => `${name} ${version}`).join(", ");
+    add("group.versionsDiffer", `The members run different versions: ${text}.`, { versions: text });
+  }
+  return [...findings, ...planDifferences(sources, group), ...verdictDifferences(sources, group)];
+}
+
+/** Services that one member holds as planned and another does not: with its reason, since after a takeover it would be served otherwise. */
+function planDifferences({ state, live }: ViewSources, group: StoredGroup): GroupFinding[] {
+  const said = group.joined
+    .filter((id) => live.isConnected(id))
+    .flatMap((id) => {
+      const report = live.report(id);
+      return report ? [{ name: state.nodes.get(id)?.name ?? id, fragments: report.fragments }] : [];
+    });
+  if (said.length < 2) return [];
+  return state
+    .liveServices()
+    .filter(({ spec }) => spec.directorGroupId === group.id)
+    .flatMap(({ id, spec }) => {
+      const [fragment] = fragmentIdsOf(id);
+      const states = said.map(({ name, fragments }) => ({ name, said: fragments.get(fragment!) }));
+      if (!states.some((one) => one.said?.state === "applied")) return [];
+      return states.flatMap(({ name, said: one }): GroupFinding[] => {
+        if (!one || one.state === "applied" || one.state === "waiting") return [];
+        const meta = { node: name, service: spec.name, message: one.message ?? one.reason ?? one.state };
+        return [
+          { code: "group.plansDiffer", message: `${name} does not hold "${spec.name}" as the others do: ${meta.message}`, meta },
+        ];
+      });
+    })
+    .slice(0, 20);
 }
 
 /** Real servers that one member finds up and another down: from one of them the way is broken. */

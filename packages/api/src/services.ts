@@ -19,6 +19,7 @@ import type {
   GroupMoveView,
   LintFinding,
   NodeDetailView,
+  NodeUpgradeView,
   NodeView,
   OverviewView,
   PathView,
@@ -38,7 +39,6 @@ import type {
 } from "@trigon/model";
 import type { z } from "zod";
 import type { Call } from "./actor.ts";
-import type { NodeUpgrades } from "./services/upgrades.ts";
 import type {
   BulkSpec,
   ChangeListInput,
@@ -104,7 +104,12 @@ export interface Services {
     revoke(call: Call, id: string, revision: Revision): Promise<NodeView>;
     /** The node is emptied: its plan becomes empty, and it holds nothing any more. */
     decommission(call: Call, id: string, revision: Revision): Promise<NodeView>;
-    upgrades: NodeUpgrades;
+    /** Nodes' programs, brought to the controller's version. */
+    upgrades: {
+      list(nodeId: string): Promise<{ data: NodeUpgradeView[] }>;
+      /** VIPs go to a peer first, but for `moveVips` false. While one of the node is under way, that one is the answer. */
+      start(call: Call, nodeId: string, options: { moveVips: boolean }): Promise<NodeUpgradeView>;
+    };
   };
   /** Services in a director's table that Trigon did not make. */
   foreign: {

@@ -40,6 +40,7 @@ const byCode = [
   "path",
   "linkReason",
   "groupFinding",
+  "upgradeReason",
 ];
 const byVariable = ["nav", "sync", "gate"];
 

@@ -5,7 +5,16 @@ import { useLocale, useTranslations } from "use-intl";
 export type Values = Record<string, string | number>;
 
 /** Sentences that are looked up by a code from the wire. */
-type Family = "problem" | "fieldError" | "lint" | "reason" | "auditEvent" | "agentEvent" | "step" | "groupFinding";
+type Family =
+  | "problem"
+  | "fieldError"
+  | "lint"
+  | "reason"
+  | "auditEvent"
+  | "agentEvent"
+  | "step"
+  | "groupFinding"
+  | "upgradeReason";
 
 /**
  * A sentence for a code that came over the wire (an error, a reason, an event). A code this console does not know, or a sentence that

@@ -1,5 +1,4 @@
 import { AgentUpgrade, DomainError, type NodeUpgradeView } from "@trigon/model";
-import type { Call } from "../actor.ts";
 import type { StoredNode } from "../fleet-rows.ts";
 import type { FleetState } from "../fleet-state.ts";
 import { groupView, holderOf } from "../group-view.ts";
@@ -7,6 +6,7 @@ import { newId } from "../new-id.ts";
 import { newsText } from "../news.ts";
 import { audit, controllerCall } from "../record.ts";
 import type { ServiceContext } from "../service-context.ts";
+import type { Services } from "../services.ts";
 import { nodeView } from "../views.ts";
 import { groupMoves, refusedMove } from "./group-moves.ts";
 
@@ -16,14 +16,8 @@ type Row = Awaited<ReturnType<ServiceContext["db"]["prisma"]["nodeUpgrade"]["fin
 const stepMs = { moving: 60_000, installing: 600_000, settling: 120_000 } as const;
 type Step = keyof typeof stepMs;
 
-export interface NodeUpgrades {
-  list(nodeId: string): Promise<{ data: NodeUpgradeView[] }>;
-  /** Asks for an upgrade; while one of the node is under way that one is the answer. */
-  start(call: Call, nodeId: string, options: { moveVips: boolean }): Promise<NodeUpgradeView>;
-}
-
 /** Nodes' programs, brought to this controller's version one by one: VIPs go to a peer first, and connections with them. */
-export function nodeUpgrades(context: ServiceContext): NodeUpgrades {
+export function nodeUpgrades(context: ServiceContext): Services["nodes"]["upgrades"] {
   const { db, store, live, sources, asks, now } = context;
   const moves = groupMoves(context);
   return {

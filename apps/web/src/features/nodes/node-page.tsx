@@ -8,7 +8,6 @@ import {
   CardHeader,
   Chip,
   ConfirmDialog,
-  CopyBox,
   DataTable,
   Dialog,
   Facts,
@@ -36,6 +35,7 @@ import { ForeignServices } from "./foreign-services.tsx";
 import { Maintenance } from "./maintenance.tsx";
 import { NodeDoctor } from "./node-doctor.tsx";
 import { NodeStateChip } from "./node-state.tsx";
+import { NodeProgram } from "./node-upgrade.tsx";
 
 /** One node: may it talk, does it, and what does its kernel hold beside what it should. */
 export function NodePage({ id }: { id: string }) {
@@ -92,7 +92,7 @@ export function NodePage({ id }: { id: string }) {
         <Parts node={view} />
         <KernelTable node={view} />
         <Events node={view} />
-        {view.state === "decommissioned" ? null : <OnTheMachine />}
+        {view.state === "decommissioned" ? null : <NodeProgram node={view} />}
       </div>
     </>
   );
@@ -132,29 +132,6 @@ function Identity({ node }: { node: NodeDetailView }) {
           { name: "ID", value: <span className="break-all font-mono text-[0.8125rem]">{node.id}</span> },
         ]}
       />
-    </Card>
-  );
-}
-
-/** What can only be done on the machine itself: lines to copy. */
-function OnTheMachine() {
-  const t = useTranslations();
-  return (
-    <Card>
-      <CardHeader title={t("node.onTheMachine")} />
-      <div className="grid gap-4 p-4 lg:grid-cols-2">
-        {(["upgrade", "uninstall"] as const).map((command) => (
-          <div key={command} className="space-y-2">
-            <p className="text-soft text-sm">{t(`node.${command}Hint`)}</p>
-            <CopyBox
-              text={`sudo trigon-agent ${command}`}
-              label={t("enroll.line")}
-              copyLabel={t("common.copy")}
-              copiedLabel={t("common.copied")}
-            />
-          </div>
-        ))}
-      </div>
     </Card>
   );
 }
