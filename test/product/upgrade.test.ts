@@ -31,7 +31,8 @@ const nodeId = async (name: string) =>
 /** Which file the program is, and which process runs it: others with each installation. */
 const programOf = (name: string) => host(name).sh("stat -c %i:%Z /opt/trigon/lib/agent.cjs");
 const agentOf = (name: string) => host(name).readFile("/run/units/trigon-agent.service.pid");
-const known = async (name: string) => Number(await host(name).sh("grep -c ESTABLISHED.*SYNC /proc/net/ip_vs_conn_sync || :"));
+/** Established connections in the kernel's table there, whoever told it of them. */
+const known = async (name: string) => Number(await host(name).sh("grep -c ESTABLISHED /proc/net/ip_vs_conn || :"));
 
 async function upgrade(name: string): Promise<NodeUpgradeView> {
   const id = await nodeId(name);
