@@ -192,7 +192,7 @@ export class Draft {
     this.audit(event, serviceId, { realServerId, directorNodeId });
   }
 
-  /** VIPs come and go with the services that need them. */
+  /** VIPs come and go with the services that need them, floating addresses with their group's spec. */
   #settleVips(): void {
     const touched = new Set<string>();
     for (const id of this.#services) {
@@ -202,11 +202,15 @@ export class Draft {
       });
       for (const need of symmetricDifference(needs[0]!, needs[1]!)) touched.add(need.split(" ")[1]!);
     }
+    const floating = new Map(
+      this.state.liveGroups().flatMap(({ id, floatingAddresses }) => floatingAddresses.map((address) => [address, id] as const)),
+    );
+    for (const id of this.#groups) for (const address of this.state.groups.get(id)!.floatingAddresses) touched.add(address);
     for (const vip of this.state.vips.values()) {
       if (this.#groups.has(vip.directorGroupId) || (this.#nodes.size > 0 && !vip.deletedAt)) touched.add(vip.address);
     }
     if (touched.size === 0) return;
-    const owners = new Map<string, string>();
+    const owners = new Map(floating);
     for (const service of this.state.services.values()) {
       for (const vip of this.state.vipsOf(service)) if (touched.has(vip)) owners.set(vip, service.spec.directorGroupId);
     }
@@ -298,7 +302,7 @@ export class Draft {
   }
 
   async #saveGroup(group: StoredGroup): Promise<void> {
-    const { id, name, mode, activeNodeId, ping, manageFirewall, releasingNodeId, releasingSequence } = group;
+    const { id, name, mode, activeNodeId, floatingAddresses, ping, manageFirewall, releasingNodeId, releasingSequence } = group;
     const {
       virtualRouterId,
       joined,
@@ -310,7 +314,15 @@ export class Draft {
       sequence,
       deletedAt,
     } = group;
-    const spec = { name, mode, activeNodeId, vrrp: json(group.vrrp), ping, manageFirewall };
+    const spec = {
+      name,
+      mode,
+      activeNodeId,
+      vrrp: json(group.vrrp),
+      floatingAddresses: [...floatingAddresses],
+      ping,
+      manageFirewall,
+    };
     const pair = {
       virtualRouterId,
       joined: [...joined],

@@ -38,6 +38,7 @@ export interface StoredGroup {
   vrrp: VrrpSpec;
   ping: boolean;
   manageFirewall: boolean;
+  floatingAddresses: readonly string[];
   releasingNodeId: string | null;
   releasingSequence: number | null;
   /** The number it goes by on the wire; null: it was never in mode `vrrp`. */

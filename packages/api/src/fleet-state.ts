@@ -157,12 +157,13 @@ export function fleetServiceOf({ id, sequence, deletedAt, spec }: StoredService)
 
 /** A group as planning sees it. `members`: the group's directors. */
 export function fleetGroupOf(group: StoredGroup, members: readonly StoredNode[]): FleetGroup {
-  const { id, activeNodeId, ping, manageFirewall, releasingNodeId, releasingSequence } = group;
+  const { id, activeNodeId, floatingAddresses, ping, manageFirewall, releasingNodeId, releasingSequence } = group;
   return {
     id,
     activeNodeId,
     ping,
     manageFirewall,
+    floatingAddresses,
     releasing:
       releasingNodeId === null || releasingSequence === null ? null : { nodeId: releasingNodeId, sequence: releasingSequence },
     vrrp: vrrpOf(group, members),

@@ -40,6 +40,7 @@ export function groupView(sources: ViewSources, group: StoredGroup): DirectorGro
     activeNodeId: group.activeNodeId,
     vrrp: group.vrrp,
     ping: group.ping,
+    floatingAddresses: [...group.floatingAddresses],
     manageFirewall: group.manageFirewall,
   };
   return {

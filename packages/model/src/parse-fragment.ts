@@ -2,7 +2,7 @@ import type { z } from "zod";
 import { isDottedQuad } from "./address.ts";
 import { PlannedHealth } from "./health.ts";
 import { type DirectorServiceFragment, Fragment, type PlannedDestination, type RawFragment } from "./plan.ts";
-import { Encapsulation, Forwarding, Protocol, Scheduler, SnatSource } from "./vocabulary.ts";
+import { Encapsulation, Forwarding, Protocol, Scheduler, type SnatSource } from "./vocabulary.ts";
 
 /**
  * A fragment as it travels and is kept: a director's destinations leave out what goes without saying, which is most of a large plan. That is
@@ -52,7 +52,7 @@ const schedulers: ReadonlySet<unknown> = new Set(Scheduler.options);
 const forwardings: ReadonlySet<unknown> = new Set(Forwarding.options);
 const protocols: ReadonlySet<unknown> = new Set(Protocol.options);
 const encapsulations: ReadonlySet<unknown> = new Set(Encapsulation.options);
-const snatSources: ReadonlySet<unknown> = new Set(SnatSource.options);
+const snatSources: ReadonlySet<unknown> = new Set(["vip", "dip"] satisfies SnatSource[]);
 
 /** Answers nothing where it is not sure: the schema then decides. */
 function plainDirectorService(raw: unknown): DirectorServiceFragment | undefined {

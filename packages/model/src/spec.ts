@@ -105,6 +105,11 @@ export const DirectorGroupSpec = z.strictObject({
   /** Mode `single`: the member that holds the VIPs; null: the first director that enrolls. Mode `vrrp`: who holds them while the mode changes. */
   activeNodeId: Id.nullable().default(null),
   vrrp: VrrpSpec.default(() => VrrpSpec.parse({})),
+  /**
+   * Addresses that the holder of the VIPs has beside them and that move with them: gateways of NAT real servers, and SNAT sources of full NAT
+   * services. Unlike a VIP, one is open to whatever the host itself answers.
+   */
+  floatingAddresses: z.array(IpAddress).max(64).default([]),
   /** Whether its VIPs answer echo requests. Everything else but their services they never answer. */
   ping: z.boolean().default(true),
   /** Whether agents keep rules that let this group's traffic through the hosts' own firewalls. */

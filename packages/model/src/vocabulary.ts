@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { IpAddress } from "./address.ts";
 
 /** How a director hands a packet to a real server. `fullnat` is the kernel's masquerading plus source NAT. */
 export const Forwarding = z.enum(["dr", "tun", "nat", "fullnat"]);
@@ -24,8 +25,11 @@ export type Scheduler = z.infer<typeof Scheduler>;
 export const NodeRole = z.enum(["director", "realServer"]);
 export type NodeRole = z.infer<typeof NodeRole>;
 
-/** Where a full NAT service's packets come from, as the real server sees them: the VIP, or the director's own address. */
-export const SnatSource = z.enum(["vip", "dip"]);
+/**
+ * Where a full NAT service's packets come from, as the real server sees them: the VIP, the director's own address (DIP), or a floating address of
+ * the director group, which moves with its VIPs.
+ */
+export const SnatSource = z.union([z.enum(["vip", "dip"]), IpAddress]);
 export type SnatSource = z.infer<typeof SnatSource>;
 
 /** Compile-time proof that a switch covers every case; at run time it says which one was missed. */

@@ -137,7 +137,8 @@ function sourceNat(fragment: DirectorServiceFragment): Resource[] {
     "--vport",
     `${number}`,
   ];
-  const target = snatSource === "vip" ? ["-j", "SNAT", "--to-source", vip] : ["-j", "MASQUERADE"];
+  const source = snatSource === "vip" ? vip : snatSource;
+  const target = source === "dip" ? ["-j", "MASQUERADE"] : ["-j", "SNAT", "--to-source", source];
   const rule = (id: string, match: readonly string[]) =>
     filterRule({
       family: familyOf(vip),

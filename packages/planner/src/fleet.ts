@@ -29,6 +29,8 @@ export interface FleetGroup {
   activeNodeId: string | null;
   /** The member that held the VIPs before, until it says that it let go; `sequence` is the change that took them away. */
   releasing: { nodeId: string; sequence: number } | null;
+  /** Addresses beside the VIPs that move with them. */
+  floatingAddresses: readonly string[];
   /** Whether its VIPs answer echo requests. */
   ping: boolean;
   /** Whether agents let its traffic through the hosts' own firewalls. */

@@ -30,7 +30,15 @@ interface Held {
 class Pair {
   readonly fleet = fleetOf(ids.map((id, index) => nodeOf(id, `192.0.2.${index + 2}`)));
   sequence = 1;
-  group: FleetGroup = { id: "dg_1", activeNodeId: "node_d1", releasing: null, ping: true, manageFirewall: false, vrrp: null };
+  group: FleetGroup = {
+    id: "dg_1",
+    activeNodeId: "node_d1",
+    releasing: null,
+    floatingAddresses: [],
+    ping: true,
+    manageFirewall: false,
+    vrrp: null,
+  };
   readonly held = new Map<string, Held>();
   readonly reports = new Map<string, NodeReport>();
   master: string | null = null;

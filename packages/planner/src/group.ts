@@ -49,6 +49,9 @@ export function planGroup({ group, vips, generation, fleet }: GroupPlanInput): M
   if (!vrrp || vrrp.joined.length === 0) return plan;
   const { spec, name, virtualRouterId } = vrrp;
   const families = familiesOf(vips);
+  // Members speak where the VIPs are; a gateway may be on another link.
+  const isFloating = (address: string) => group.floatingAddresses.includes(address);
+  const mainFirst = vips.toSorted((a, b) => Number(isFloating(a)) - Number(isFloating(b)));
   // Who is about to let go still speaks, and must be heard.
   const speaking = [...new Set([...vrrp.joined, ...vrrp.leaving.map(({ nodeId }) => nodeId)])].flatMap(
     (id) => fleet.node(id) ?? [],
@@ -58,7 +61,7 @@ export function planGroup({ group, vips, generation, fleet }: GroupPlanInput): M
       nodeId: node.id,
       name: node.name,
       priority: priorityOf(vrrp, node.id),
-      addresses: speakingAddresses(node, spec.interface, vips, families),
+      addresses: speakingAddresses(node, spec.interface, mainFirst, families),
     }))
     .toSorted((a, b) => b.priority - a.priority || (a.nodeId < b.nodeId ? -1 : 1));
   for (const { nodeId, priority, addresses } of peers) {

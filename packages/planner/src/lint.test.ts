@@ -6,7 +6,11 @@ import { type LintContext, type LintNeighbour, lintService } from "./lint.ts";
 
 const director = nodeOf("node_d1", "192.0.2.2");
 const server = nodeOf("node_r1", "192.0.2.21");
-const context: LintContext = { group: { activeNodeId: director.id }, nodes: [director, server], neighbours: [] };
+const context: LintContext = {
+  group: { activeNodeId: director.id, mode: "single", floatingAddresses: [] },
+  nodes: [director, server],
+  neighbours: [],
+};
 const good: VirtualServiceInput = {
   name: "web",
   vip: "192.0.2.10",
@@ -87,6 +91,30 @@ test.each<[string, Partial<VirtualServiceInput>, string[]]>([
   ["nothing about a sorry server by NAT", { health: { sorryServer: { rip: "192.0.2.30", port: 8080, forwarding: "nat" } } }, []],
 ])("lint finds %s", (_name, change, expected) => {
   expect(codesOf(change)).toEqual(expected);
+});
+
+test("in a pair, a NAT real server whose gateway stays with one director is found, and one whose gateway floats is not", () => {
+  const behind = nodeOf("node_r1", "192.0.2.21", {
+    facts: factsOf({
+      hostname: "r1",
+      legs: { eth0: ["192.0.2.21/24"] },
+      gateway: director.facts!.interfaces[1]!.addresses[0]!.address,
+    }),
+  });
+  const nat = { forwarding: "nat", vip: "203.0.113.10" } as const;
+  const pair = (...floatingAddresses: string[]) => ({
+    nodes: [director, behind],
+    group: { activeNodeId: director.id, mode: "vrrp" as const, floatingAddresses },
+  });
+  expect(codesOf(nat, pair())).toEqual(["nat.gatewayStays"]);
+  expect(codesOf(nat, { ...pair(), group: { ...pair().group, mode: "single" } })).toEqual([]);
+  const floating = nodeOf("node_r1", "192.0.2.21", {
+    facts: factsOf({ hostname: "r1", legs: { eth0: ["192.0.2.21/24"] }, gateway: "192.0.2.7" }),
+  });
+  expect(codesOf(nat, { ...pair("192.0.2.7"), nodes: [director, floating] })).toEqual([]);
+  expect(codesOf(nat, { ...pair(), nodes: [director, floating] })).toEqual(["nat.replyPath"]);
+  const [found] = findingsOf(nat, { ...pair("192.0.2.7"), nodes: [director, nodeOf("node_r1", "192.0.2.21")] });
+  expect(found?.fix).toContain("via 192.0.2.7 dev eth0");
 });
 
 test.each<[string, Partial<VirtualServiceInput>, LintNeighbour, string[]]>([

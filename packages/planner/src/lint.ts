@@ -3,6 +3,7 @@ import {
   endpoint,
   type Forwarding,
   familyOf,
+  type GroupMode,
   inNetwork,
   isDraining,
   type LintFinding,
@@ -26,7 +27,7 @@ export interface LintNeighbour {
 }
 
 export interface LintContext {
-  group: { activeNodeId: string | null } | null;
+  group: { activeNodeId: string | null; mode: GroupMode; floatingAddresses: readonly string[] } | null;
   nodes: readonly FleetNode[];
   /** The other services of the group; the one looked at is left out. */
   neighbours: readonly LintNeighbour[];
@@ -195,25 +196,30 @@ function lintRealServer(input: Spec, server: RealServerSpec, index: number, cont
     const fix = "Give both the same network and prefix length, or use Tunnel.";
     find("warn", "dr.acrossSubnets", pointer, detail, fix, { rip, dip, director: director.name });
   }
-  if (forwarding === "nat" && dip !== undefined) lintReplyPath(input, rip, dip, node, director, pointer, find);
+  if (forwarding === "nat" && dip !== undefined) lintReplyPath(input, { rip, dip, node, director, pointer }, context, find);
 }
 
 /** In NAT the director must see the replies. */
 function lintReplyPath(
   { vip }: Spec,
-  rip: string,
-  dip: string,
-  node: FleetNode,
-  director: FleetNode,
-  pointer: string,
+  { rip, dip, node, director, pointer }: { rip: string; dip: string; node: FleetNode; director: FleetNode; pointer: string },
+  { group, neighbours }: LintContext,
   find: Find,
 ): void {
   const facts = node.facts!;
   const legs = new Set(director.facts!.interfaces.flatMap(({ addresses }) => addresses.map(({ address }) => address)));
   const gateway = defaultRoute(facts, familyOf(rip))?.gateway ?? null;
   const dev = interfaceToward(dip, facts)?.name ?? "eth0";
-  const rule = `ip rule add from ${rip} lookup 100; ip route add default via ${dip} dev ${dev} table 100`;
-  if (gateway !== null && !legs.has(gateway)) {
+  const moving = [...(group?.floatingAddresses ?? []), vip, ...neighbours.map((other) => other.vip)];
+  const floating =
+    group?.floatingAddresses.find((address) => familyOf(address) === familyOf(rip) && onLinkInterface(address, facts)) ?? null;
+  const rule = `ip rule add from ${rip} lookup 100; ip route add default via ${floating ?? dip} dev ${dev} table 100`;
+  if (group?.mode === "vrrp" && gateway !== null && legs.has(gateway) && !moving.includes(gateway)) {
+    const detail = `${node.name} answers by way of ${gateway}, an address that stays with ${director.name}: once a peer holds the VIPs, replies do not come back through it.`;
+    const fix = `Give the director group a floating address in the network of ${rip}, and make it the gateway of ${node.name}.`;
+    find("warn", "nat.gatewayStays", pointer, detail, fix, { rip, gateway, node: node.name, director: director.name });
+  }
+  if (gateway !== null && !legs.has(gateway) && !moving.includes(gateway)) {
     const detail = `${node.name} answers by way of ${gateway}, which is not ${director.name}: in NAT replies must go back through the director.`;
     const fix = `Send what comes from ${rip} through the director (on ${node.name}: ${rule}), or use full NAT.`;
     find("warn", "nat.replyPath", pointer, detail, fix, { rip, gateway, rule });

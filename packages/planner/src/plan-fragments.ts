@@ -63,7 +63,7 @@ export function vipsOf(input: Pick<ServicePlanInput, "service" | "gates" | "grou
 }
 
 /**
- * A VIP's fragment on each node that shall hold it, or hold it ready: in mode `single` one, none while the member that held it before has not
+ * The fragment of a VIP or floating address on each node that shall hold it, or hold it ready: in mode `single` one, none while the member that held it before has not
  * let go; in mode `vrrp` every member that takes part, of which keepalived gives it to one.
  */
 export function planVip(input: {
@@ -74,7 +74,9 @@ export function planVip(input: {
   fleet: Fleet;
 }): Map<string, DirectorVipFragment> {
   const { vip, generation, group, fleet } = input;
-  const base = { id: fragmentId.directorVip(vip), kind: "director.vip", vip, ping: group.ping } as const;
+  // A floating address is a gateway or a source: nothing on it is closed.
+  const closing = group.floatingAddresses.includes(vip) ? {} : { ping: group.ping };
+  const base = { id: fragmentId.directorVip(vip), kind: "director.vip", vip, ...closing } as const;
   const joined = group.vrrp?.joined ?? [];
   if (joined.length > 0) {
     const members = joined.map((id) => fleet.node(id)).filter(isDirecting);

@@ -1,6 +1,9 @@
 import { type AdminState, DirectorServiceFragment, type Forwarding, RealServerFragment, type Resource } from "@trigon/model";
 import { describe, expect, test } from "vitest";
 import { factsOf } from "../test/facts.ts";
+import { nodeOf } from "../test/fleet.ts";
+import { fleetOf } from "./fleet.ts";
+import { planVip } from "./plan-fragments.ts";
 import { tunnelAddress, tunnelName } from "./real-server.ts";
 import { resolveFragment } from "./resolve.ts";
 
@@ -191,4 +194,27 @@ test("tunnel devices' names fit an interface and their addresses are distinct an
   expect(tunnelName(1, "gre", "192.0.2.21", facts)).toBe("trg-1g");
   expect(tunnelName(65535, "gre", "198.51.100.21", facts).length).toBeLessThanOrEqual(15);
   expect(tunnelName(1, "ipip", "198.51.100.21", facts)).not.toBe("trg-1");
+});
+
+test("a floating address is held as VIPs are, and nothing on it is closed", () => {
+  const held = resolveFragment(
+    { ...{ id: "dv:192.0.2.7", hash: "h", generation: 1, kind: "director.vip", vip: "192.0.2.7", heldBy: "agent" } },
+    facts,
+  );
+  expect(held.map(({ kind }) => kind)).toEqual(["address"]);
+  const group = { id: "dg_1", activeNodeId: "node_d1", releasing: null, ping: false, manageFirewall: false, vrrp: null };
+  const fleet = fleetOf([nodeOf("node_d1", "192.0.2.2")]);
+  const planned = (vip: string) =>
+    planVip({ vip, generation: 1, group: { ...group, floatingAddresses: ["192.0.2.7"] }, fleet }).get("node_d1");
+  expect([planned("192.0.2.7")?.ping, planned("192.0.2.10")?.ping]).toEqual([undefined, false]);
+});
+
+test("full NAT goes by the source that it was given", () => {
+  const targets = (snatSource: DirectorServiceFragment["snatSource"]) =>
+    directing(["fullnat"], { snatSource }).flatMap((one) =>
+      one.kind === "filterRule" && one.table === "nat" ? one.match.slice(-3) : [],
+    );
+  expect(targets("192.0.2.7")).toEqual(["SNAT", "--to-source", "192.0.2.7"]);
+  expect(targets("vip").slice(-1)).toEqual([base.vip]);
+  expect(targets("dip").slice(-1)).toEqual(["MASQUERADE"]);
 });

@@ -76,7 +76,14 @@ describe("what a director serves with", () => {
 });
 
 describe("health that cannot be", () => {
-  const context = { id: null, group: { id: "dg_1", activeNodeId: null }, nodes: [], others: [], controllerAddresses: [] };
+  const context = {
+    id: null,
+    group: { id: "dg_1", activeNodeId: null, floatingAddresses: [] },
+    floating: [],
+    nodes: [],
+    others: [],
+    controllerAddresses: [],
+  };
   const check = (more: object) => HealthCheck.parse({ kind: "tcp", ...more });
   test.each([
     [{ check: check({ intervalMs: 500, timeoutMs: 600, fastIntervalMs: 500 }) }, "/health/check/timeoutMs"],

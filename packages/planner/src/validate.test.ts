@@ -9,7 +9,8 @@ const director = nodeOf("node_d1", "192.0.2.2", {
 });
 const context: ValidationContext = {
   id: "vs_1",
-  group: { id: "dg_1", activeNodeId: director.id },
+  group: { id: "dg_1", activeNodeId: director.id, floatingAddresses: ["192.0.2.7", "2001:db8::7"] },
+  floating: [{ address: "192.0.2.7", group: "edge" }],
   nodes: [director, nodeOf("node_r1", "192.0.2.21")],
   others: [
     { id: "vs_1", name: "web", groupId: "dg_1", vip: "192.0.2.10", protocol: "tcp", port: 80 },
@@ -45,6 +46,18 @@ test.each<[string, Partial<VirtualServiceInput>, string[]]>([
   ["a network's broadcast address", { vip: "192.0.2.255" }, ["/vip vip.unusable"]],
   ["a network's own address", { vip: "192.0.2.0" }, ["/vip vip.unusable"]],
   ["a node's address", { vip: "192.0.2.2" }, ["/vip vip.isNodeAddress"]],
+  ["a floating address", { vip: "192.0.2.7" }, ["/vip vip.isFloating"]],
+  [
+    "a SNAT source that does not move",
+    { forwarding: "fullnat", snatSource: "192.0.2.8" },
+    ["/snatSource snatSource.notFloating"],
+  ],
+  [
+    "a SNAT source of the other family",
+    { forwarding: "fullnat", snatSource: "2001:db8::7" },
+    ["/snatSource snatSource.familyMismatch"],
+  ],
+  ["nothing about a SNAT source that floats", { forwarding: "fullnat", snatSource: "192.0.2.7" }, []],
   ["a gateway", { vip: "192.0.2.1" }, ["/vip vip.isGateway"]],
   ["a resolver", { vip: "192.0.2.53" }, ["/vip vip.isResolver"]],
   ["the controller's address", { vip: "192.0.2.5" }, ["/vip vip.isController"]],

@@ -7,7 +7,9 @@ export interface ValidationContext {
   /** The id of the service being replaced; null for a new one. */
   id: string | null;
   /** The group it resolves to; null when the input names none and there is not exactly one. */
-  group: { id: string; activeNodeId: string | null } | null;
+  group: { id: string; activeNodeId: string | null; floatingAddresses: readonly string[] } | null;
+  /** Floating addresses of all groups. */
+  floating: readonly { address: string; group: string }[];
   /** Every node that takes part (not revoked, not decommissioned). */
   nodes: readonly FleetNode[];
   /** Services with the same name or the same VIP; more are no harm. */
@@ -24,6 +26,7 @@ export function validateService(input: Spec, context: ValidationContext): FieldE
     ...checkName(input, context),
     ...checkGroup(input, context),
     ...checkVip(input, context),
+    ...checkSnatSource(input, context),
     ...checkScheduling(input),
     ...checkRealServers(input, context),
     ...checkHealth(input),
@@ -49,7 +52,7 @@ function checkGroup({ directorGroupId }: Spec, { group }: ValidationContext): Fi
 
 function checkVip(
   { vip, protocol, port }: Spec,
-  { id, group, nodes, others, controllerAddresses }: ValidationContext,
+  { id, group, nodes, others, floating, controllerAddresses }: ValidationContext,
 ): FieldError[] {
   const errors: FieldError[] = [];
   const wrong = (code: string, detail: string, meta: FieldError["meta"] = {}) =>
@@ -59,7 +62,10 @@ function checkVip(
   const holder = nodes.find(({ facts }) =>
     facts?.interfaces.some(({ addresses }) => addresses.some(({ address }) => address === vip)),
   );
-  if (holder) wrong("vip.isNodeAddress", `${vip} is an address of ${holder.name}.`, { node: holder.name });
+  const owner = floating.find(({ address }) => address === vip);
+  if (owner)
+    wrong("vip.isFloating", `${vip} is a floating address of the director group "${owner.group}".`, { group: owner.group });
+  else if (holder) wrong("vip.isNodeAddress", `${vip} is an address of ${holder.name}.`, { node: holder.name });
   const routed = nodes.find(({ facts }) => facts?.routes.some(({ gateway }) => gateway === vip));
   if (routed) wrong("vip.isGateway", `${vip} is a gateway of ${routed.name}.`, { node: routed.name });
   const resolving = nodes.find(({ facts }) => facts?.resolvers.includes(vip));
@@ -77,6 +83,20 @@ function checkVip(
     errors.push(error("/port", "service.duplicate", detail, { vip, port, protocol, service: twin.name }));
   }
   return errors;
+}
+
+/** A source of its own must be there on whoever holds the VIPs. */
+function checkSnatSource({ vip, snatSource }: Spec, { group }: ValidationContext): FieldError[] {
+  if (snatSource === "vip" || snatSource === "dip" || !group) return [];
+  const meta = { address: snatSource };
+  if (!group.floatingAddresses.includes(snatSource)) {
+    const detail = `${snatSource} is no floating address of the director group: add it there first.`;
+    return [error("/snatSource", "snatSource.notFloating", detail, meta)];
+  }
+  if (familyOf(snatSource) === familyOf(vip)) return [];
+  return [
+    error("/snatSource", "snatSource.familyMismatch", `${snatSource} and the VIP are of different address families.`, meta),
+  ];
 }
 
 /** The first and last address of a network of more than two stand for the network and for everybody in it. */

@@ -28,7 +28,15 @@ export const vip = "192.0.2.10";
 export class World {
   sequence = 0;
   nodes = new Map<string, FleetNode>();
-  group: FleetGroup = { id: "dg_1", activeNodeId: "node_d1", releasing: null, ping: true, manageFirewall: false, vrrp: null };
+  group: FleetGroup = {
+    id: "dg_1",
+    activeNodeId: "node_d1",
+    releasing: null,
+    floatingAddresses: [],
+    ping: true,
+    manageFirewall: false,
+    vrrp: null,
+  };
   service: FleetService | undefined;
   gates: Gate[] = [];
   readonly reports = new Map<string, NodeReport>();

@@ -1,5 +1,5 @@
-import { type ChangePreview, type DirectorGroupSpec, DomainError, type FieldError } from "@trigon/model";
-import { membersOf } from "@trigon/planner";
+import { type ChangePreview, type DirectorGroupSpec, DomainError, type FieldError, unusableReason } from "@trigon/model";
+import { membersOf, onLinkInterface } from "@trigon/planner";
 import type { Draft } from "../draft.ts";
 import type { StoredGroup } from "../fleet-rows.ts";
 import type { FleetState } from "../fleet-state.ts";
@@ -154,13 +154,14 @@ export function withActive(group: StoredGroup, activeNodeId: string | null, sequ
   return { ...group, activeNodeId, releasingNodeId: group.activeNodeId, releasingSequence: sequence };
 }
 
-export const specOf = ({ name, mode, activeNodeId, vrrp, ping, manageFirewall }: DirectorGroupSpec): DirectorGroupSpec => ({
-  name,
-  mode,
-  activeNodeId,
-  vrrp,
-  ping,
-  manageFirewall,
+export const specOf = (group: Pick<StoredGroup, keyof DirectorGroupSpec>): DirectorGroupSpec => ({
+  name: group.name,
+  mode: group.mode,
+  activeNodeId: group.activeNodeId,
+  vrrp: group.vrrp,
+  floatingAddresses: [...group.floatingAddresses],
+  ping: group.ping,
+  manageFirewall: group.manageFirewall,
 });
 
 /** What a group is in the middle of when it is new: nothing. */
@@ -203,9 +204,55 @@ function check(state: FleetState, spec: DirectorGroupSpec, id: string | null): v
       wrong("/activeNodeId", "node.unknown", "The active member must be an active director of this group.");
     }
   }
+  errors.push(...checkFloating(state, spec, id));
   if (spec.mode === "vrrp") errors.push(...checkVrrp(state, spec, id));
   else errors.push(...checkLeaving(state, spec, id));
   if (errors[0]) throw new DomainError("input.invalid", errors[0].detail, errors);
+}
+
+/** What is wrong with addresses that shall move with the VIPs. */
+function checkFloating(state: FleetState, { floatingAddresses }: DirectorGroupSpec, id: string | null): FieldError[] {
+  const errors: FieldError[] = [];
+  const before = (id !== null && state.groups.get(id)?.floatingAddresses) || [];
+  const services = state.liveServices();
+  const nodes = [...state.nodes.values()].filter((node) => node.state === "active" || node.state === "quarantined");
+  const members = id === null ? [] : nodes.filter((node) => node.role === "director" && node.directorGroupId === id);
+  for (const [index, address] of floatingAddresses.entries()) {
+    const wrong = (code: string, detail: string, meta: FieldError["meta"] = {}) =>
+      errors.push({ pointer: `/floatingAddresses/${index}`, code, detail, meta: { address, ...meta } });
+    const range = unusableReason(address);
+    if (range) wrong("address.unusable", `${address} is a ${range} address.`, { range });
+    if (floatingAddresses.indexOf(address) < index) wrong("address.duplicate", `${address} is named twice.`);
+    const other = state.liveGroups().find((group) => group.id !== id && group.floatingAddresses.includes(address));
+    if (other)
+      wrong("address.otherGroup", `${address} is a floating address of the group "${other.name}".`, { group: other.name });
+    const service = services.find(({ spec }) => spec.vip === address);
+    if (service)
+      wrong("address.isVip", `${address} is the VIP of "${service.spec.name}": it moves as it is.`, {
+        service: service.spec.name,
+      });
+    if (before.includes(address)) continue;
+    // Of one that is new, whoever has it now has it for good: nobody would let go of it.
+    const holder = nodes.find(({ facts }) =>
+      facts?.interfaces.some(({ addresses }) => addresses.some((own) => own.address === address)),
+    );
+    if (holder) {
+      const detail = `${address} is an address of ${holder.name} already: take it off there first.`;
+      wrong("address.isNodeAddress", detail, { node: holder.name });
+    }
+    const away = members.find(({ facts }) => facts && !onLinkInterface(address, facts));
+    if (away) wrong("address.offLink", `${away.name} has no interface in the network of ${address}.`, { node: away.name });
+  }
+  for (const address of before) {
+    const user = floatingAddresses.includes(address)
+      ? undefined
+      : services.find(({ spec }) => spec.directorGroupId === id && spec.forwarding === "fullnat" && spec.snatSource === address);
+    if (user) {
+      const detail = `"${user.spec.name}" has ${address} for its SNAT source: give it another first.`;
+      errors.push({ pointer: "/floatingAddresses", code: "address.inUse", detail, meta: { address, service: user.spec.name } });
+    }
+  }
+  return errors;
 }
 
 /** What is wrong with how members shall agree; pointers as in the spec. */

@@ -104,6 +104,9 @@ export function errorsOf(
       group: groupOf(state, input),
       nodes: takesPart(state),
       others,
+      floating: state
+        .liveGroups()
+        .flatMap(({ name, floatingAddresses }) => floatingAddresses.map((address) => ({ address, group: name }))),
       controllerAddresses,
     }),
     ...input.realServers.flatMap(({ id }, at): FieldError[] =>

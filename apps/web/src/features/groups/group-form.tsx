@@ -84,6 +84,14 @@ export function GroupForm({ group }: { group: DirectorGroupView }) {
             </Field>
           )}
         </div>
+        <Field
+          label={t("form.floating")}
+          note={common("optional")}
+          hint={t("form.floatingHint")}
+          error={errors.floatingAddresses?.message}
+        >
+          <Input autoComplete="off" spellCheck={false} className="font-mono" {...form.register("floatingAddresses")} />
+        </Field>
         {isPair ? (
           <>
             {group.members.length < 2 ? <Callout tone="warn">{t("form.alone")}</Callout> : null}

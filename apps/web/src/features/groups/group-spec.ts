@@ -9,6 +9,8 @@ export interface GroupValues {
   everyone: boolean;
   /** By node; empty: no member. */
   priorities: Record<string, string>;
+  /** Addresses that move with the VIPs, apart by commas or spaces. */
+  floatingAddresses: string;
   advertMs: string;
   preempt: boolean;
   interface: string;
@@ -28,13 +30,14 @@ export function specOf({
 }
 
 export function valuesOf(view: DirectorGroupView): GroupValues {
-  const { mode, activeNodeId, vrrp, members } = view;
+  const { mode, activeNodeId, floatingAddresses, vrrp, members } = view;
   const chosen = new Map(vrrp.members.map(({ nodeId, priority }) => [nodeId, String(priority)]));
   return {
     mode,
     activeNodeId: activeNodeId ?? "",
     everyone: vrrp.members.length === 0,
     priorities: Object.fromEntries(members.map(({ nodeId }) => [nodeId, chosen.get(nodeId) ?? ""])),
+    floatingAddresses: floatingAddresses.join(", "),
     advertMs: String(vrrp.advertMs),
     preempt: vrrp.preempt,
     interface: vrrp.interface ?? "",
@@ -51,6 +54,7 @@ export function toSpec(view: DirectorGroupView, values: GroupValues): { spec: un
     ...specOf(view),
     mode: values.mode,
     activeNodeId: values.activeNodeId === "" ? null : values.activeNodeId,
+    floatingAddresses: values.floatingAddresses.split(/[\s,，]+/).filter((text) => text !== ""),
     vrrp: {
       members,
       advertMs: numberIn(values.advertMs),
@@ -63,7 +67,7 @@ export function toSpec(view: DirectorGroupView, values: GroupValues): { spec: un
   const toForm = (pointer: string) => {
     const member = /^\/vrrp\/members\/(\d+)\//.exec(pointer)?.[1];
     if (member !== undefined) return `/priorities/${chosen[Number(member)]?.[0] ?? ""}`;
-    return pointer.replace(/^\/vrrp/, "");
+    return pointer.replace(/^\/vrrp/, "").replace(/^\/floatingAddresses\/.*/, "/floatingAddresses");
   };
   return { spec, toForm };
 }

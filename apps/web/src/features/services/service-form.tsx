@@ -200,11 +200,15 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
   const help = useFieldHelp();
   const trpc = useTRPC();
   const { register, control, formState, setValue } = useFormContext<ServiceValues>();
-  const [forwarding, scheduler, protocol, persistence] = useWatch({
+  const [forwarding, scheduler, protocol, persistence, snatSource, groupId] = useWatch({
     control,
-    name: ["forwarding", "scheduler", "protocol", "persistence"],
+    name: ["forwarding", "scheduler", "protocol", "persistence", "snatSource", "directorGroupId"],
   });
   const groups = useQuery(trpc.directorGroup.list.queryOptions({ limit: 100 }));
+  const group = groups.data?.data.find(({ id }, _, all) => id === groupId || all.length === 1);
+  // What is chosen stays on the list, also while the groups are being read.
+  const chosen = snatSource === undefined || snatSource === "vip" || snatSource === "dip" ? [] : [snatSource];
+  const floatingAddresses = [...new Set([...(group?.floatingAddresses ?? []), ...chosen])];
   const hasError = [
     "scheduler",
     "persistence",
@@ -272,6 +276,11 @@ function Advanced({ errorOf, guardField }: { errorOf: ErrorOf; guardField: React
               <Select {...register("snatSource")}>
                 <option value="vip">{t("snatSource.vip")}</option>
                 <option value="dip">{t("snatSource.dip")}</option>
+                {floatingAddresses.map((address) => (
+                  <option key={address} value={address}>
+                    {t("snatSource.floating", { address })}
+                  </option>
+                ))}
               </Select>
             </Field>
           ) : null}

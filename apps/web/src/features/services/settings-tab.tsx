@@ -9,12 +9,15 @@ import { usePictureLabels } from "./picture-labels.ts";
 export function SettingsTab({ view }: { view: VirtualServiceView }) {
   const t = useTranslations();
   const labels = usePictureLabels();
+  const { snatSource } = view;
+  const isNamed = snatSource === "vip" || snatSource === "dip";
+  const sourceText = isNamed ? t(`snatSource.${snatSource}`) : t("snatSource.floating", { address: snatSource });
   const rows = [
     { name: t("form.vip"), value: <span className="font-mono text-[0.8125rem]">{endpoint(view.vip, view.port)}</span> },
     { name: t("form.protocol"), value: view.protocol.toUpperCase() },
     { name: t("form.forwarding"), value: t(`forwarding.${view.forwarding}.name`) },
     ...(view.forwarding === "tun" ? [{ name: t("form.encapsulation"), value: view.encapsulation.toUpperCase() }] : []),
-    ...(view.forwarding === "fullnat" ? [{ name: t("form.snatSource"), value: t(`snatSource.${view.snatSource}`) }] : []),
+    ...(view.forwarding === "fullnat" ? [{ name: t("form.snatSource"), value: sourceText }] : []),
     { name: t("form.scheduler"), value: `${view.scheduler} — ${t(`scheduler.${view.scheduler}`)}` },
     {
       name: t("form.persistence"),

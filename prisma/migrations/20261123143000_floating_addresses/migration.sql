@@ -1,0 +1,1 @@
+ALTER TABLE "directorGroup" ADD COLUMN "floatingAddresses" TEXT[] NOT NULL DEFAULT ARRAY[]::TEXT[];
