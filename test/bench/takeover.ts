@@ -118,7 +118,6 @@ const trigon: Subject = {
     for (const { name } of directors) {
       await applyPlan(host(name), trigonPlan(name, null));
       await startAgent(host(name));
-      if (process.env.HACK) for (const vip of vips) await host(name).sh(process.env.HACK.replaceAll("VIP", vip));
     }
   },
   killKeepalived: (at) => at.sh("kill -9 $(cat /var/lib/trigon/vrrp/keepalived.pid /var/lib/trigon/vrrp/vrrp.pid)"),
