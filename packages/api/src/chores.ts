@@ -1,13 +1,15 @@
 import type { FragmentState } from "@trigon/model";
 import type { FleetStore } from "./fleet-store.ts";
 import type { Live } from "./live.ts";
-import { controllerCall } from "./record.ts";
+import { audit, controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
 import { advanceMoves } from "./services/group-moves.ts";
 import { settleGuards } from "./services/guards.ts";
 import { advanceUpgrades } from "./services/upgrades.ts";
 
 const tickMs = 1_000;
+/** A node that is away for so long, after it counts as not connected, is worth telling of: an agent that restarts is not. */
+const unreachableMs = 15_000;
 const pruneMs = 3_600_000;
 /** Deleted services stay this long, so that nodes which were away still get their tombstone. */
 const keptDeletedMs = 7 * 86_400_000;
@@ -91,6 +93,7 @@ export class Chores {
     const { store, now } = this.#context;
     await this.#settleOutcomes();
     this.#watchedSince ??= now();
+    await this.#tellOfPresence(this.#watchedSince);
     await settleGuards(this.#context, this.#watchedSince, this.#log);
     await advanceMoves(this.#context);
     await advanceUpgrades(this.#context, { busy: this.#upgradesAsked, log: this.#log });
@@ -101,21 +104,50 @@ export class Chores {
     await this.prune();
   }
 
+  /** Writes down which nodes were not heard of for a while, and which came back: the row lets one replica do it. */
+  async #tellOfPresence(watchedSince: number): Promise<void> {
+    const { db, store, now } = this.#context;
+    // After an outage of ours all nodes have been silent: each gets the time to come back.
+    if (now() - watchedSince < unreachableMs) return;
+    const at = new Date(now());
+    const since = new Date(now() - unreachableMs);
+    await db.prisma.$transaction(async (tx) => {
+      const lost = await tx.$queryRaw<{ nodeId: string; lastSeenAt: Date }[]>`
+        UPDATE "nodePresence" p SET "unreachableSince" = ${at}::timestamp FROM node n
+        WHERE n.id = p."nodeId" AND n.state = 'active' AND p."unreachableSince" IS NULL AND p."connectedUntil" < ${since}::timestamp
+        RETURNING p."nodeId", p."lastSeenAt"`;
+      const back = await tx.$queryRaw<{ nodeId: string }[]>`
+        UPDATE "nodePresence" SET "unreachableSince" = NULL
+        WHERE "unreachableSince" IS NOT NULL AND "connectedUntil" > ${at}::timestamp RETURNING "nodeId"`;
+      const nameOf = (nodeId: string) => store.state.nodes.get(nodeId)?.name ?? nodeId;
+      for (const { nodeId, lastSeenAt } of lost) {
+        const detail = { name: nameOf(nodeId), lastSeenAt: lastSeenAt.toISOString() };
+        await audit(tx, controllerCall, "node.unreachable", nodeId, detail);
+      }
+      for (const { nodeId } of back) await audit(tx, controllerCall, "node.reachable", nodeId, { name: nameOf(nodeId) });
+    });
+  }
+
   /** Writes down what became of changes on the nodes they concern. */
   async #settleOutcomes(): Promise<void> {
     const { db, store, live, now } = this.#context;
     const open = await db.prisma.changeOutcome.findMany({
       where: { state: "applying", change: { at: { gt: new Date(now() - outcomeMs) } } },
-      include: { change: { select: { objectKind: true, objectId: true, generation: true } } },
+      include: { change: { select: { objectKind: true, objectId: true, objectName: true, generation: true } } },
       take: 5000,
     });
     for (const { changeId, nodeId, change } of open) {
       const scope = change.objectKind === "virtualService" ? change.objectId : null;
       const outcome = outcomeOf(store, live, nodeId, scope, change.generation);
       if (!outcome) continue;
-      await db.prisma.changeOutcome.updateMany({
-        where: { changeId, nodeId, state: "applying" },
-        data: { ...outcome, at: new Date(now()) },
+      await db.prisma.$transaction(async (tx) => {
+        const { count } = await tx.changeOutcome.updateMany({
+          where: { changeId, nodeId, state: "applying" },
+          data: { ...outcome, at: new Date(now()) },
+        });
+        if (count === 0 || outcome.state === "inSync") return;
+        const node = store.state.nodes.get(nodeId)?.name ?? nodeId;
+        await audit(tx, controllerCall, "change.failed", change.objectId, { name: change.objectName, node, ...outcome });
       });
     }
   }

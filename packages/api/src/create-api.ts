@@ -12,6 +12,7 @@ import { FleetStore } from "./fleet-store.ts";
 import { Live } from "./live.ts";
 import { newId } from "./new-id.ts";
 import { readNews } from "./news.ts";
+import { Notifier } from "./notifier.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
 import { adminStates } from "./services/admin-states.ts";
@@ -26,6 +27,7 @@ import { fleet } from "./services/fleet.ts";
 import { foreign } from "./services/foreign-services.ts";
 import { gates } from "./services/gates.ts";
 import { nodes } from "./services/nodes.ts";
+import { notificationTargets } from "./services/notification-targets.ts";
 import { overview } from "./services/overview.ts";
 import { search } from "./services/search.ts";
 import { statistics } from "./services/statistics.ts";
@@ -136,6 +138,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     controllerAddresses: options.controllerAddresses ?? (() => ownAddresses([options.publicUrl, options.agentUrl])),
   };
   const chores = new Chores(context, log);
+  const notifier = new Notifier({ ...context, secretKey: options.secretKey, publicUrl: options.publicUrl, log });
 
   await store.refresh();
   await live.start();
@@ -182,6 +185,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
   );
   chores.start();
   traffic.start();
+  notifier.start();
 
   const { publicUrl, agentUrl, pin } = options;
   const enrolling = enrollment({ ...context, certificates, publicUrl, agentUrl, pin });
@@ -214,6 +218,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       events: events(context),
       apiTokens: tokens.service,
       users: users(db, now, options.hashPassword),
+      notificationTargets: notificationTargets({ db, secretKey: options.secretKey, now }, notifier),
       fleet: fleet(context),
       overview: overview(context),
       topology: topology(context),
@@ -242,6 +247,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     close: async () => {
       await listener.close();
       await chores.close();
+      await notifier.close();
       await traffic.close();
       await live.close();
     },

@@ -10,6 +10,7 @@ import type {
   TableRow,
 } from "@trigon/model";
 import { reportLimits } from "@trigon/model";
+import { enqueue } from "./outbox.ts";
 
 /** What a node last said, whichever replica heard it. */
 export interface LiveReport {
@@ -157,6 +158,14 @@ export class Live {
       if (rows.length === 0) return false;
       await writeFragments(tx, nodeId, report, receivedAt);
       await writeHealth(tx, nodeId, report);
+      await enqueue(
+        tx,
+        report.events.map(({ kind, key, message }, index) => ({
+          id: `${nodeId} ${run} ${report.pass} ${index}`,
+          // The node's clock may be wrong: what counts is when it was heard.
+          ...{ at: receivedAt, source: nodeId, kind, objectId: nodeId, key, actor: null, detail: { message } },
+        })),
+      );
       return true;
     });
     if (!accepted) return this.#refuse(nodeId, run, report);

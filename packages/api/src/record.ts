@@ -2,19 +2,21 @@ import type { Prisma, Transaction } from "@trigon/db";
 import type { ChangeView } from "@trigon/model";
 import type { Call } from "./actor.ts";
 import { newId } from "./new-id.ts";
+import { enqueue } from "./outbox.ts";
 
 /** What happened, in the past tense; a closed set, so that the console can translate it. */
 export type AuditEventName =
   | `${"virtualService" | "directorGroup"}.${"created" | "updated" | "deleted"}`
   | `directorGroup.${"membersMoved" | "moveAsked" | "drillAsked" | "moveDone" | "moveFailed"}`
-  | `node.${"enrolled" | "renamed" | "revoked" | "decommissioned" | "quarantined" | "renewed" | "certificateRetired" | "maintenanceBegun" | "maintenanceEnded" | "upgradeAsked" | "upgraded" | "upgradeFailed"}`
+  | `node.${"enrolled" | "renamed" | "revoked" | "decommissioned" | "quarantined" | "renewed" | "certificateRetired" | "maintenanceBegun" | "maintenanceEnded" | "upgradeAsked" | "upgraded" | "upgradeFailed" | "unreachable" | "reachable"}`
   | `enrollmentToken.${"created" | "revoked" | "used" | "refused" | "scriptFetched" | "preflightFailed"}`
   | `apiToken.${"created" | "revoked"}`
+  | `notificationTarget.${"created" | "updated" | "deleted" | "tested"}`
   | `user.${"created" | "roleChanged" | "disabled" | "enabled" | "passwordReset" | "deleted"}`
   | `gate.${"opened" | "releasing" | "released" | "releaseForced" | "forced" | "forgotten"}`
   | "realServer.adminStateChanged"
   | `foreignService.${"adopted" | "ignored" | "removed" | "shown"}`
-  | `change.${"undone" | "kept" | "guardExpired" | "guardFailed"}`
+  | `change.${"undone" | "kept" | "guardExpired" | "guardFailed" | "failed"}`
   | `fleet.${"created" | "generationAhead" | "restoreConfirmed"}`;
 
 /** The author of what the controller does by itself. */
@@ -30,13 +32,15 @@ export function auditRow(call: Call, event: AuditEventName, objectId: string | n
 
 /** Appends to the audit log, inside the transaction of what it tells about. */
 export async function audit(
-  tx: Pick<Transaction, "auditEvent">,
+  tx: Pick<Transaction, "auditEvent" | "$executeRaw">,
   call: Call,
   event: AuditEventName,
   objectId: string | null,
   detail: Record<string, unknown> = {},
 ): Promise<void> {
-  await tx.auditEvent.create({ data: auditRow(call, event, objectId, detail) });
+  const row = auditRow(call, event, objectId, detail);
+  const { at } = await tx.auditEvent.create({ data: row });
+  await enqueue(tx, [{ ...row, at, source: "audit", kind: event }]);
 }
 
 export interface ChangeRecord {
@@ -81,4 +85,8 @@ export async function writeRecords(
     INSERT INTO "auditEvent" (id, at, actor, event, "objectId", detail, "requestId")
     SELECT a.id, ${at}::timestamp, a.actor, a.event, a."objectId", a.detail, a."requestId"
     FROM jsonb_to_recordset(${JSON.stringify(audits)}::jsonb) AS a(id text, actor text, event text, "objectId" text, detail jsonb, "requestId" text)`;
+  await enqueue(
+    tx,
+    audits.map((row) => ({ ...row, at, source: "audit", kind: row.event })),
+  );
 }

@@ -2,7 +2,7 @@ import { directorGroupRouter } from "./routers/director-group.ts";
 import { enrollmentTokenRouter } from "./routers/enrollment-token.ts";
 import { nodeRouter } from "./routers/node.ts";
 import { auditRouter, changeRouter, eventRouter, gateRouter } from "./routers/records.ts";
-import { apiTokenRouter, fleetRouter, overviewRouter, userRouter } from "./routers/settings.ts";
+import { apiTokenRouter, fleetRouter, notificationTargetRouter, overviewRouter, userRouter } from "./routers/settings.ts";
 import { statisticsRouter } from "./routers/statistics.ts";
 import { searchRouter, topologyRouter } from "./routers/topology.ts";
 import { virtualServiceRouter } from "./routers/virtual-service.ts";
@@ -25,6 +25,7 @@ export const appRouter = router({
   search: searchRouter,
   statistics: statisticsRouter,
   user: userRouter,
+  notificationTarget: notificationTargetRouter,
 });
 export type AppRouter = typeof appRouter;
 

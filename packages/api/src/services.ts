@@ -6,6 +6,7 @@ import type {
   ChangePreview,
   ChangeView,
   ConnectionTableView,
+  DeliveryView,
   DirectorGroupSpec,
   DirectorGroupView,
   EnrollmentTokenCreated,
@@ -21,6 +22,9 @@ import type {
   NodeDetailView,
   NodeUpgradeView,
   NodeView,
+  NotificationTargetPatch,
+  NotificationTargetSpec,
+  NotificationTargetView,
   OverviewView,
   PathView,
   SearchView,
@@ -163,6 +167,15 @@ export interface Services {
     create(call: Call, spec: UserSpec): Promise<UserView>;
     patch(call: Call, id: string, patch: UserPatch): Promise<UserView>;
     remove(call: Call, id: string): Promise<void>;
+  };
+  /** Who is told of events. */
+  notificationTargets: {
+    list(call: Call): Promise<{ data: NotificationTargetView[] }>;
+    create(call: Call, spec: NotificationTargetSpec): Promise<NotificationTargetView>;
+    patch(call: Call, id: string, patch: NotificationTargetPatch): Promise<NotificationTargetView>;
+    remove(call: Call, id: string): Promise<void>;
+    /** Sends a message at once, whether or not the target is enabled, and answers what came of it. */
+    test(call: Call, id: string): Promise<DeliveryView>;
   };
   fleet: { get(): Promise<FleetView>; confirmRestore(call: Call, options: { allowMassRemoval: boolean }): Promise<FleetView> };
   overview: { get(): Promise<OverviewView> };

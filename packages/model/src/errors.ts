@@ -16,6 +16,7 @@ export const errorCodes = {
   "resource.notFound": { status: 404, retry: false },
   "resource.exists": { status: 409, retry: false },
   "resource.inUse": { status: 409, retry: false },
+  "resource.tooMany": { status: 409, retry: false },
   "node.notConnected": { status: 409, retry: true },
   "node.noAnswer": { status: 504, retry: true },
   "node.busy": { status: 409, retry: true },

@@ -15,6 +15,8 @@ export const idPrefixes = {
   audit: "aud",
   fleet: "fleet",
   ask: "ask",
+  notificationTarget: "ntf",
+  notification: "msg",
 } as const;
 export type IdKind = keyof typeof idPrefixes;
 

@@ -166,3 +166,47 @@ export const UserPatch = z.strictObject({
   password: Password.optional(),
 });
 export type UserPatch = z.infer<typeof UserPatch>;
+
+/** What events are about, by the first word of their kind. */
+export const eventTopics = {
+  drift: ["drift", "foreign", "foreignService"],
+  health: ["health", "vip", "action", "plan"],
+  takeover: ["group"],
+  changes: ["virtualService", "directorGroup", "realServer", "change", "gate", "drain"],
+  nodes: ["agent", "node", "enrollmentToken", "fleet"],
+  access: ["user", "apiToken", "notificationTarget"],
+} as const satisfies Record<string, readonly string[]>;
+export const EventTopic = z.enum(["drift", "health", "takeover", "changes", "nodes", "access"]);
+export type EventTopic = z.infer<typeof EventTopic>;
+
+/** Where webhooks go. No user and password in it: fetch refuses those, and they would be shown. */
+const WebhookUrl = z
+  .string()
+  .max(2_000)
+  .refine((text) => {
+    const url = URL.canParse(text) ? new URL(text) : undefined;
+    return url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
+  }, "must be an http or https URL without a user and password");
+
+const targetFields = {
+  name: Name,
+  url: WebhookUrl,
+  topics: z.array(EventTopic).min(1).max(EventTopic.options.length),
+  enabled: z.boolean(),
+};
+/** The key of the HMAC-SHA256 that signs messages. */
+const WebhookSecret = z.string().min(8).max(200);
+
+/** A program that is told of events by HTTP POST. */
+export const NotificationTargetSpec = z.strictObject({
+  ...targetFields,
+  kind: z.literal("webhook").default("webhook"),
+  topics: targetFields.topics.default(["drift", "health", "takeover", "nodes"]),
+  enabled: targetFields.enabled.default(true),
+  secret: WebhookSecret.optional(),
+});
+export type NotificationTargetSpec = z.infer<typeof NotificationTargetSpec>;
+
+/** Single fields of a target. A `secret` of null takes it away; left out, it stays. */
+export const NotificationTargetPatch = z.strictObject({ ...targetFields, secret: WebhookSecret.nullable() }).partial();
+export type NotificationTargetPatch = z.infer<typeof NotificationTargetPatch>;

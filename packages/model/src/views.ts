@@ -14,7 +14,15 @@ import {
   RealServerHealth,
   TableRow,
 } from "./protocol.ts";
-import { ApiTokenSpec, DirectorGroupSpec, EnrollmentTokenSpec, RealServerSpec, UserRole, VirtualServiceSpec } from "./spec.ts";
+import {
+  ApiTokenSpec,
+  DirectorGroupSpec,
+  EnrollmentTokenSpec,
+  EventTopic,
+  RealServerSpec,
+  UserRole,
+  VirtualServiceSpec,
+} from "./spec.ts";
 import { SyncState } from "./status.ts";
 import { Forwarding, NodeRole, Protocol } from "./vocabulary.ts";
 
@@ -265,6 +273,52 @@ export const UserView = z.object({
 });
 export type UserView = z.infer<typeof UserView>;
 
+/** How an attempt to tell a target ended: `delivered`, or why it did not. */
+export const DeliveryOutcome = z.enum([
+  "delivered",
+  "status",
+  "redirect",
+  "timeout",
+  "refused",
+  "name",
+  "tls",
+  "network",
+  "secret",
+]);
+export type DeliveryOutcome = z.infer<typeof DeliveryOutcome>;
+export const DeliveryView = z.object({
+  at: At,
+  outcome: DeliveryOutcome,
+  /** The receiver's HTTP status; null where there was no answer. */
+  status: z.int().nullable(),
+  /** In English, for programs; empty when delivered. */
+  message: z.string(),
+});
+export type DeliveryView = z.infer<typeof DeliveryView>;
+
+export const NotificationTargetView = z.object({
+  id: z.string(),
+  name: z.string(),
+  kind: z.literal("webhook"),
+  /** To readers who are no administrators its origin alone: the path often is a secret. */
+  url: z.string(),
+  topics: z.array(EventTopic),
+  enabled: z.boolean(),
+  hasSecret: z.boolean(),
+  createdAt: At,
+  createdBy: z.string(),
+  /** Events that wait to be sent. */
+  waiting: z.int(),
+  /** Events given up, as they were too old or too many. */
+  dropped: z.int(),
+  last: DeliveryView.nullable(),
+  /** Since when every attempt failed; null: the last one did not. */
+  failingSince: At.nullable(),
+  /** When it is tried next, while it fails. */
+  nextAt: At.nullable(),
+});
+export type NotificationTargetView = z.infer<typeof NotificationTargetView>;
+
 export const ChangeView = z.object({
   id: z.string(),
   at: At,
@@ -300,18 +354,6 @@ export const AuditEventView = z.object({
   requestId: z.string().nullable(),
 });
 export type AuditEventView = z.infer<typeof AuditEventView>;
-
-/** What events are about, by the first word of their kind. */
-export const eventTopics = {
-  drift: ["drift", "foreign", "foreignService"],
-  health: ["health", "vip", "action", "plan"],
-  takeover: ["group"],
-  changes: ["virtualService", "directorGroup", "realServer", "change", "gate", "drain"],
-  nodes: ["agent", "node", "enrollmentToken", "fleet"],
-  access: ["user", "apiToken"],
-} as const satisfies Record<string, readonly string[]>;
-export const EventTopic = z.enum(["drift", "health", "takeover", "changes", "nodes", "access"]);
-export type EventTopic = z.infer<typeof EventTopic>;
 
 /** Something that happened: found or done by a node, or done by somebody or the controller. */
 export const EventView = z.object({

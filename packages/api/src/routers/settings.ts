@@ -1,4 +1,16 @@
-import { ApiTokenCreated, ApiTokenSpec, OverviewView, UserPatch, UserSpec, UserView } from "@trigon/model";
+import {
+  ApiTokenCreated,
+  ApiTokenSpec,
+  DeliveryView,
+  Id,
+  NotificationTargetPatch,
+  NotificationTargetSpec,
+  NotificationTargetView,
+  OverviewView,
+  UserPatch,
+  UserSpec,
+  UserView,
+} from "@trigon/model";
 import { z } from "zod";
 import { ById, FleetView, ListInput, Me, Pages } from "../shapes.ts";
 import { procedure, router } from "../trpc.ts";
@@ -110,4 +122,77 @@ export const userRouter = router({
     .mutation(({ ctx, input }) => ctx.services.users.remove(ctx.call, input.id)),
 
   me: procedure.output(Me).query(({ ctx }) => ({ kind: ctx.actor.kind, name: ctx.actor.name, scopes: [...ctx.actor.scopes] })),
+});
+
+export const notificationTargetRouter = router({
+  list: procedure
+    .meta({
+      scope: "read",
+      rest: {
+        method: "GET",
+        path: "/notification-targets",
+        tag: "Notifications",
+        summary: "List who is told of events, and how it went",
+      },
+    })
+    .output(Pages.notificationTargets)
+    .query(({ ctx }) => ctx.services.notificationTargets.list(ctx.call)),
+
+  create: procedure
+    .meta({
+      scope: "admin",
+      rest: {
+        method: "POST",
+        path: "/notification-targets",
+        tag: "Notifications",
+        summary: "Have a program told of events; its secret is never shown again",
+        body: "spec",
+        creates: true,
+      },
+    })
+    .input(z.strictObject({ spec: NotificationTargetSpec }))
+    .output(NotificationTargetView)
+    .mutation(({ ctx, input }) => ctx.services.notificationTargets.create(ctx.call, input.spec)),
+
+  patch: procedure
+    .meta({
+      scope: "admin",
+      rest: {
+        method: "PATCH",
+        path: "/notification-targets/{id}",
+        tag: "Notifications",
+        summary: "Change single fields; a secret of null takes it away",
+        body: "patch",
+      },
+    })
+    .input(z.strictObject({ id: Id, patch: NotificationTargetPatch }))
+    .output(NotificationTargetView)
+    .mutation(({ ctx, input }) => ctx.services.notificationTargets.patch(ctx.call, input.id, input.patch)),
+
+  remove: procedure
+    .meta({
+      scope: "admin",
+      rest: {
+        method: "DELETE",
+        path: "/notification-targets/{id}",
+        tag: "Notifications",
+        summary: "Delete a target and what waits for it",
+      },
+    })
+    .input(ById)
+    .mutation(({ ctx, input }) => ctx.services.notificationTargets.remove(ctx.call, input.id)),
+
+  test: procedure
+    .meta({
+      scope: "admin",
+      rest: {
+        method: "POST",
+        path: "/notification-targets/{id}/test",
+        tag: "Notifications",
+        summary: "Send a message now and answer what came of it",
+      },
+    })
+    .input(ById)
+    .output(DeliveryView)
+    .mutation(({ ctx, input }) => ctx.services.notificationTargets.test(ctx.call, input.id)),
 });

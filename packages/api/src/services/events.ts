@@ -61,24 +61,25 @@ export function events({ db, store, live }: ServiceContext): Services["events"] 
   };
 }
 
-function nameOf(state: FleetState, id: string | null): string | null {
+export function nameOf(state: FleetState, id: string | null): string | null {
   if (id === null) return null;
   return state.services.get(id)?.spec.name ?? state.nodes.get(id)?.name ?? state.groups.get(id)?.name ?? null;
 }
 
-const nameIn = (detail: unknown): string | null => {
+export const nameIn = (detail: unknown): string | null => {
   const { name } = (detail ?? {}) as { name?: unknown };
   return typeof name === "string" ? name : null;
 };
 
-const textOf = (detail: unknown): string =>
+/** The detail of an audit event in one line. */
+export const textOf = (detail: unknown): string =>
   Object.entries((detail ?? {}) as Record<string, unknown>)
     .filter(([key]) => key !== "name")
     .map(([key, value]) => `${key}: ${typeof value === "string" ? value : JSON.stringify(value)}`)
     .join(", ");
 
 /** The service that an agent's resource key is about: by VIP, protocol and port. */
-function serviceOf(state: FleetState, key: string | null): string | null {
+export function serviceOf(state: FleetState, key: string | null): string | null {
   const [, protocol, vip, port] = /^ipvs(?:Service|Destination) (\S+) (\S+) (\d+)/.exec(key ?? "") ?? [];
   if (vip === undefined) return null;
   const found = state
