@@ -183,10 +183,13 @@ export type EventTopic = z.infer<typeof EventTopic>;
 const WebhookUrl = z
   .string()
   .max(2_000)
-  .refine((text) => {
-    const url = URL.canParse(text) ? new URL(text) : undefined;
-    return url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
-  }, "must be an http or https URL without a user and password");
+  .refine(
+    (text) => {
+      const url = URL.canParse(text) ? new URL(text) : undefined;
+      return url !== undefined && /^https?:$/.test(url.protocol) && url.username === "" && url.password === "";
+    },
+    { message: "must be an http or https URL without a user and password", params: { code: "url.webhook" } },
+  );
 
 const targetFields = {
   name: Name,

@@ -9,6 +9,7 @@ import { byteCount } from "../../lib/format.ts";
 import { useTRPC } from "../../lib/trpc.ts";
 import { ApiTokens } from "./api-tokens.tsx";
 import { DirectorGroups } from "./director-groups.tsx";
+import { Notifications } from "./notifications.tsx";
 import { OwnPassword } from "./own-password.tsx";
 import { Users } from "./users.tsx";
 
@@ -19,6 +20,7 @@ export function SettingsPage() {
       <PageHeader title={t("nav.settings")} />
       <div className="max-w-5xl space-y-4">
         <People />
+        <Notifications />
         <DirectorGroups />
         <div className="grid gap-4 md:grid-cols-2">
           <Appearance />
