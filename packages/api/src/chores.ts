@@ -93,12 +93,12 @@ export class Chores {
     const { store, now } = this.#context;
     await this.#settleOutcomes();
     this.#watchedSince ??= now();
-    await this.#tellOfPresence(this.#watchedSince);
     await settleGuards(this.#context, this.#watchedSince, this.#log);
     await advanceMoves(this.#context);
     await advanceUpgrades(this.#context, { busy: this.#upgradesAsked, log: this.#log });
     // Deadlines pass without anybody's report, and a report may have come while the database was away.
     await this.#move(store.pending(), this.#isReleased(store));
+    await this.#tellOfPresence(this.#watchedSince);
     if (now() - this.#prunedAt < pruneMs) return;
     this.#prunedAt = now();
     await this.prune();
@@ -111,6 +111,16 @@ export class Chores {
     if (now() - watchedSince < unreachableMs) return;
     const at = new Date(now());
     const since = new Date(now() - unreachableMs);
+    const isDue = await db.prisma.nodePresence.findFirst({
+      where: {
+        OR: [
+          { unreachableSince: null, connectedUntil: { lt: since }, node: { state: "active" } },
+          { unreachableSince: { not: null }, connectedUntil: { gt: at } },
+        ],
+      },
+      select: { nodeId: true },
+    });
+    if (!isDue) return;
     await db.prisma.$transaction(async (tx) => {
       const lost = await tx.$queryRaw<{ nodeId: string; lastSeenAt: Date }[]>`
         UPDATE "nodePresence" p SET "unreachableSince" = ${at}::timestamp FROM node n
