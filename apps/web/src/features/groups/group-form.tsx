@@ -5,6 +5,7 @@ import { Button, Callout, Card, CardHeader, ConfirmDialog, Field, Input, Select,
 import { useState } from "react";
 import { Controller, useForm } from "react-hook-form";
 import { useTranslations } from "use-intl";
+import { May } from "../../components/may.tsx";
 import { ProblemCallout } from "../../components/problem-view.tsx";
 import { placeErrors, useFieldSentence, useSchemaResolver } from "../../lib/form.ts";
 import { problemOf } from "../../lib/problem.ts";
@@ -139,19 +140,21 @@ export function GroupForm({ group }: { group: DirectorGroupView }) {
             <SwitchRow form={form} name="preempt" label={t("form.preempt")} hint={t("form.preemptHint")} />
           </>
         ) : null}
-        <div className="flex flex-wrap justify-end gap-2">
-          <PreviewButton
-            preview={preview}
-            ask={(then) =>
-              void form.handleSubmit((spec) => then({ action: "replace", id: group.id, revision: group.revision, spec }))()
-            }
-            applyLabel={t("form.save")}
-            onApply={() => void submit()}
-          />
-          <Button type="submit" variant="primary" loading={replace.isPending}>
-            {t("form.save")}
-          </Button>
-        </div>
+        <May scope="node:write">
+          <div className="flex flex-wrap justify-end gap-2">
+            <PreviewButton
+              preview={preview}
+              ask={(then) =>
+                void form.handleSubmit((spec) => then({ action: "replace", id: group.id, revision: group.revision, spec }))()
+              }
+              applyLabel={t("form.save")}
+              onApply={() => void submit()}
+            />
+            <Button type="submit" variant="primary" loading={replace.isPending}>
+              {t("form.save")}
+            </Button>
+          </div>
+        </May>
       </form>
       <ConfirmDialog
         open={asking !== null}
