@@ -85,6 +85,23 @@ test("a disabled user is out at once and cannot come back until enabled; so is o
   expect(JSON.stringify(await database.sql(`SELECT detail::text FROM "auditEvent"`))).not.toContain("second-password");
 });
 
+test("an open stream ends with its session, and another's goes on", async () => {
+  const id = await add("stella", "viewer");
+  const stella = await cookieOf("stella");
+  const watch = (headers: Record<string, string>) => trigon.stream("/api/trpc/virtualService.watch", { headers });
+  const [hers, others] = [await watch(stella), await watch(admin)];
+  let isOtherOver = false;
+  const otherEnded = others.ended.then(() => {
+    isOtherOver = true;
+  });
+  await patch(id, { disabled: true });
+  const late = new Promise((_, reject) => setTimeout(() => reject(new Error("the stream goes on")), 10_000).unref());
+  await Promise.race([hers.ended, late]);
+  expect(isOtherOver).toBe(false);
+  others.close();
+  await otherEnded;
+});
+
 test("the last administrator stays one; of two who go at the same time one stays", async () => {
   const [{ id: first } = { id: "" }] = await database.sql<{ id: string }>(`SELECT id FROM "user" WHERE username = 'admin'`);
   for (const body of [{ role: "viewer" }, { disabled: true }]) {

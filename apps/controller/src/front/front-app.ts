@@ -1,4 +1,4 @@
-import type { ApiContext, Services } from "@trigon/api";
+import type { Actor, ApiContext, Services } from "@trigon/api";
 import { appRouter, authorise, domainErrorOf } from "@trigon/api";
 import { DomainError } from "@trigon/model";
 import { TRPCError } from "@trpc/server";
@@ -13,6 +13,7 @@ import type { FrontEnv } from "./env.ts";
 import { newRequestId } from "./request-id.ts";
 import { isSameOrigin } from "./same-origin.ts";
 import { securityHeaders } from "./security-headers.ts";
+import { whileAllowed } from "./while-allowed.ts";
 
 const bodyBytes = 2 * 1024 * 1024;
 const authBodyBytes = 16 * 1024;
@@ -92,13 +93,15 @@ export function createFrontApp(options: FrontOptions): Hono<FrontEnv> {
   app.all("/api/trpc/*", async (c) => {
     const requestId = c.get("requestId");
     const request = c.req.method === "POST" ? await withText(c.req.raw, bodyBytes) : c.req.raw;
-    return fetchRequestHandler({
+    let actor: Actor | undefined;
+    const answer = await fetchRequestHandler({
       endpoint: "/api/trpc",
       req: request,
       router: appRouter,
       async createContext() {
         try {
-          return { services, actor: await identify(request), requestId };
+          actor = await identify(request);
+          return { services, actor, requestId };
         } catch (thrown) {
           const error = domainErrorOf(thrown);
           const codes = { 401: "UNAUTHORIZED", 403: "FORBIDDEN", 503: "SERVICE_UNAVAILABLE" } as const;
@@ -111,6 +114,7 @@ export function createFrontApp(options: FrontOptions): Hono<FrontEnv> {
         if (domain.code === "bug") c.get("log").error({ path, err: domain.cause }, "unforeseen error");
       },
     });
+    return actor === undefined ? answer : whileAllowed(answer, actor, () => identify(request));
   });
 
   app.get("/api/openapi.json", (c) => c.json(openApi));
