@@ -67,7 +67,12 @@ export function pathViews(input: {
   const { spec } = service;
   const directorNodeId = proverOf(state, service, heard);
   const director = directorNodeId ? heard(directorNodeId) : undefined;
-  const names = { vip: spec.vip, port: spec.port, director: (directorNodeId && state.nodes.get(directorNodeId)?.name) ?? "" };
+  const names = {
+    vip: spec.vip,
+    protocol: spec.protocol,
+    port: spec.port,
+    director: (directorNodeId && state.nodes.get(directorNodeId)?.name) ?? "",
+  };
   return spec.realServers.map((realServer): PathView => {
     const base = { realServerId: realServer.id, directorNodeId };
     const report = director && indexOf(director.counters).paths.get(`${service.id} ${realServer.id}`);
@@ -77,7 +82,7 @@ export function pathViews(input: {
     const said = owner ? heard(owner) : undefined;
     const arrival = said && indexOf(said.counters).arrivals.get(service.id);
     const word = said && arrival ? { report: arrival, at: said.at } : owner ? "silent" : "unmanaged";
-    const verdict = judgePath({ forwarding, director: { report, at: director.at }, realServer: word });
+    const verdict = judgePath({ forwarding, protocol: spec.protocol, director: { report, at: director.at }, realServer: word });
     const words = verdict.cause && pathWords(verdict.cause, { ...names, rip: realServer.rip });
     return {
       ...base,

@@ -91,6 +91,51 @@ test("what both ends of a path say is joined to a verdict, at every replica, and
   expect(await states()).toEqual(["none", "none"]);
 });
 
+test("a UDP path whose check asks nothing is told to arrive, which is no failure", async () => {
+  const { caller } = fleet;
+  const { id, realServers } = await caller.virtualService.create({
+    spec: {
+      name: "syslog",
+      vip: "192.0.2.101",
+      protocol: "udp",
+      port: 514,
+      forwarding: "dr",
+      realServers: [{ rip: "192.0.2.11" }],
+      health: { check: { kind: "icmp" } },
+    },
+  });
+  await until(async () => {
+    await server.turn();
+    await director.turn();
+    return (await caller.virtualService.get({ id })).status.gates.every(({ state }) => state === "open");
+  });
+  expect(director.fragments.get(`ds:${id}`)).toMatchObject({ provesPaths: true });
+  expect(server.fragments.get(`rs:${id}`)).toMatchObject({ probedFrom: ["192.0.2.2"] });
+  const base = { serviceId: id, realServerId: realServers[0]!.id, latencyMs: null, large: null, returned: 0, message: null };
+  const times = { agoMs: 8_000, previousAgoMs: 18_000, sinceMs: 60_000 };
+  const silent = { ...base, ...times, outcome: "silent", sent: 3, rpFilter: 2 } as const;
+  await count(director, { paths: [silent] });
+  const judged = async () => {
+    const [path] = (await caller.virtualService.paths({ id })).data;
+    return { state: path!.state, cause: path!.cause, message: path!.message };
+  };
+  expect(await judged()).toMatchObject({ state: "none", cause: "realServer.unasked" });
+  const end = {
+    vipBound: true,
+    tunnelUp: null,
+    tunnelAddressed: null,
+    rpFilter: 2,
+    listener: "vip",
+    answeredAgoMs: null,
+  } as const;
+  const arrived = { serviceId: id, arrivedAgoMs: 9_000, deliveredAgoMs: 9_000, acceptedAgoMs: 9_000, ...end };
+  await count(server, { arrivals: [arrived] });
+  expect(await judged()).toMatchObject({ state: "arrived", cause: "reply.unasked" });
+  expect((await judged()).message).toContain("cannot be known without a payload");
+  await count(server, { arrivals: [{ ...arrived, acceptedAgoMs: null }] });
+  expect(await judged()).toMatchObject({ state: "failed", cause: "realServer.firewall" });
+});
+
 test("a real server's hint reaches its director through every replica, and only for what the node serves", async () => {
   const { caller } = fleet;
   const [service] = (await caller.virtualService.list({})).data;

@@ -10,7 +10,7 @@ type Family = FilterRuleResource["family"];
 type Table = FilterRuleResource["table"];
 
 const families: readonly Family[] = [4, 6];
-const tables: readonly Table[] = ["raw", "mangle", "nat", "filter"];
+const tables: readonly Table[] = ["raw", "mangle", "nat", "filter", "security"];
 const ruleOf = (action: Action): FilterRuleResource => (action.op === "delete" ? action.from : action.to);
 
 /**
@@ -68,10 +68,10 @@ export class FilterRuleAdapter implements Adapter<"filterRule"> {
     return results;
   }
 
-  /** Packets and bytes of our rules that are there to count, which is in the table mangle; starts no program when there are none. */
+  /** Packets and bytes of our rules that are there to count, which is in the tables mangle and security; starts no program when there are none. */
   async counters(): Promise<KernelCounters["rules"]> {
     if (this.#tablesInUse === undefined) await this.#everything();
-    const chains = await this.#inUse([...(this.#tablesInUse ?? [])].filter((place) => place.endsWith(" mangle")));
+    const chains = await this.#inUse([...(this.#tablesInUse ?? [])].filter((place) => / (?:mangle|security)$/.test(place)));
     const counted: KernelCounters["rules"] = new Map();
     for (const { resource, packets, bytes } of chains.flatMap(({ rules }) => rules))
       if (resource) counted.set(resource.key, { packets, bytes });

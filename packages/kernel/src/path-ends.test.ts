@@ -37,6 +37,15 @@ test("IPv6 listeners are told apart by address, and one for all of IPv4 is none 
   expect(listenerOf(sockets, "2001:db8:2::100", 84)).toBe("none");
 });
 
+test("a UDP socket that is connected to somebody takes no packets of others", () => {
+  const udp = [header, v4("1500020A:0035", "07"), v4("00000000:14E9", "07"), v4("6400020A:0045", "01")].join("\n");
+  const sockets = parseListening([udp], "udp");
+  expect(listenerOf(sockets, "10.2.0.100", 53)).toBe("other");
+  expect(listenerOf(sockets, "10.2.0.100", 5353)).toBe("vip");
+  expect(listenerOf(sockets, "10.2.0.100", 69)).toBe("none");
+  expect(parseListening([udp]).size).toBe(0);
+});
+
 test("sees a listener of this very machine come and go", async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { networkInterfaces } from "node:os";
-import { canonicalAddress, familyOf, type Listener } from "@trigon/model";
+import { canonicalAddress, familyOf, type Listener, type Protocol } from "@trigon/model";
 
 /** What a real server's machine is like where packets for a VIP come in. Read without starting a program. */
 export interface PathEnd {
@@ -16,6 +16,7 @@ export interface PathEnd {
 /** Where packets for a service come in: `entrance` is the interface, `isTunnel` whether it is a tunnel device of ours. */
 export interface PathPlace {
   vip: string;
+  protocol: Protocol;
   port: number;
   entrance: string | null;
   isTunnel: boolean;
@@ -24,9 +25,14 @@ export interface PathPlace {
 /** Reads once what all services of a machine share, and answers how to tell of each. */
 export function readPathEnds(): (place: PathPlace) => PathEnd {
   const interfaces = networkInterfaces();
-  const sockets = listeningSockets();
+  const read: Partial<Record<"tcp" | "udp", ListeningSockets>> = {};
+  const socketsOf = (protocol: Protocol) => {
+    const own = protocol === "udp" ? "udp" : "tcp";
+    read[own] ??= listeningSockets(own);
+    return read[own];
+  };
   const bound = new Set(Object.values(interfaces).flatMap((own) => own?.map(({ address }) => canonicalAddress(address)) ?? []));
-  return (place) => pathEnd(place, interfaces, bound, sockets);
+  return (place) => pathEnd(place, interfaces, bound, socketsOf(place.protocol));
 }
 
 function pathEnd(
@@ -57,7 +63,7 @@ function isUp(name: string): boolean {
   return (Number.parseInt(text(`/sys/class/net/${name}/flags`), 16) & 1) === 1;
 }
 
-/** Ports that TCP sockets listen at, with their addresses in canonical spelling. */
+/** Ports that sockets listen at, with their addresses in canonical spelling. */
 export type ListeningSockets = ReadonlyMap<number, ReadonlySet<string>>;
 
 /** Who listens at a port, as far as a VIP is concerned. */
@@ -69,21 +75,26 @@ export function listenerOf(sockets: ListeningSockets, vip: string, port: number)
   return [...every, vip].some((address) => addresses.has(address)) ? "vip" : "other";
 }
 
-/** The kernel lists listening sockets before all others: the beginning of the file holds them. */
-const enoughBytes = 256 * 1024;
+/** The kernel lists TCP's listening sockets before all others: the beginning of the file holds them. So much of UDP's is a table of 30,000. */
+const enoughBytes = { tcp: 256 * 1024, udp: 4 * 1024 * 1024 } as const;
+type Listed = keyof typeof enoughBytes;
 /** Used again and again: listeners are looked at all the time. */
 let room: Buffer | undefined;
 
-/** TCP sockets that listen now, in this network namespace. */
-export function listeningSockets(): ListeningSockets {
-  return parseListening([head("/proc/net/tcp"), head("/proc/net/tcp6")]);
+/** Sockets that listen now, in this network namespace; of UDP those that take packets from anybody. */
+export function listeningSockets(protocol: Listed = "tcp"): ListeningSockets {
+  return parseListening([head(protocol), head(`${protocol}6`)], protocol);
 }
 
-/** Listening sockets (state 0A) in the text of /proc/net/tcp and tcp6. */
-export function parseListening(texts: readonly string[]): Map<number, Set<string>> {
+/** TCP_LISTEN and TCP_CLOSE (a UDP socket that is not connected) of <net/tcp_states.h>. */
+const listeningState = { tcp: "0A", udp: "07" } as const satisfies Record<Listed, string>;
+
+/** Listening sockets in the text of /proc/net/tcp and tcp6, or of udp and udp6. */
+export function parseListening(texts: readonly string[], protocol: Listed = "tcp"): Map<number, Set<string>> {
+  const pattern = new RegExp(`^\\s*\\d+: ([0-9A-F]+):([0-9A-F]{4}) \\S+ ${listeningState[protocol]} `);
   const found = new Map<number, Set<string>>();
   for (const line of texts.join("\n").split("\n")) {
-    const match = /^\s*\d+: ([0-9A-F]+):([0-9A-F]{4}) \S+ 0A /.exec(line);
+    const match = pattern.exec(line);
     if (!match) continue;
     const port = Number.parseInt(match[2]!, 16);
     const addresses = found.get(port) ?? new Set();
@@ -94,7 +105,7 @@ export function parseListening(texts: readonly string[]): Map<number, Set<string
 
 /** Whether somebody is connected by TCP to one of these addresses of this machine. */
 export function areConnected(addresses: ReadonlySet<string>): boolean {
-  const lines = [head("/proc/net/tcp"), head("/proc/net/tcp6")].join("\n").split("\n");
+  const lines = [head("tcp"), head("tcp6")].join("\n").split("\n");
   return lines.some((line) => {
     const match = /^\s*\d+: ([0-9A-F]+):[0-9A-F]{4} \S+ 01 /.exec(line);
     return match !== null && addresses.has(addressOf(match[1]!));
@@ -110,14 +121,16 @@ function addressOf(hex: string): string {
   return canonicalAddress(groups.join(":"))!;
 }
 
-function head(path: string): string {
+/** The beginning of a table of /proc/net. */
+function head(table: Listed | `${Listed}6`): string {
+  const most = enoughBytes[table.startsWith("udp") ? "udp" : "tcp"];
   try {
-    const file = openSync(path, "r");
+    const file = openSync(`/proc/net/${table}`, "r");
     try {
-      room ??= Buffer.alloc(enoughBytes);
+      if (!room || room.length < most) room = Buffer.alloc(most);
       let length = 0;
-      for (let read = -1; read !== 0 && length < enoughBytes; length += read)
-        read = readSync(file, room, length, Math.min(16_384, enoughBytes - length), null);
+      for (let read = -1; read !== 0 && length < most; length += read)
+        read = readSync(file, room, length, Math.min(16_384, most - length), null);
       return room.toString("latin1", 0, length);
     } finally {
       closeSync(file);

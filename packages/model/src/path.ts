@@ -10,8 +10,11 @@ export const pathProbe = { mark: 0x5452, firstPort: 64512, lastPort: 65023 } as 
 /** The same for health checks that go to the VIP: with a mark and ports of their own, since many are under way at a time. */
 export const vipCheck = { mark: 0x5456, firstPort: 65024, lastPort: 65535 } as const;
 
-/** How the last probe of a path ended, as the director saw it. `large`: small packets pass and full-sized ones do not. */
-export const PathOutcome = z.enum(["ok", "refused", "timeout", "large", "unable"]);
+/**
+ * How the last probe of a path ended, as the director saw it. `large`: small packets pass and full-sized ones do not. `silent`: a UDP datagram
+ * that asks nothing (the service's check has no payload) met no error; that no reply came says nothing.
+ */
+export const PathOutcome = z.enum(["ok", "refused", "timeout", "large", "silent", "unable"]);
 export type PathOutcome = z.infer<typeof PathOutcome>;
 
 /** What a director says of one path: a VIP through one real server. Times are told as ages, since clocks differ. */
@@ -31,6 +34,8 @@ export const PathReport = z.object({
   /** How long ago the last probe ended, and how long ago the outcome came to be. */
   agoMs: z.number(),
   sinceMs: z.number(),
+  /** How long ago the probe before the last ended; left out by agents that do not know it. */
+  previousAgoMs: z.number().nullable().optional(),
   /** Why it could not be probed. */
   message: z.string().nullable(),
 });
@@ -47,6 +52,8 @@ export const ArrivalReport = z.object({
   arrivedAgoMs: z.number().nullable(),
   /** Passed routing: the VIP is here and rp_filter let it through. */
   deliveredAgoMs: z.number().nullable(),
+  /** UDP: passed the machine's own firewall; left out where nothing counts that. */
+  acceptedAgoMs: z.number().nullable().optional(),
   /** The VIP answered, with whatever. */
   answeredAgoMs: z.number().nullable(),
   vipBound: z.boolean(),
@@ -64,7 +71,7 @@ export type ArrivalReport = z.infer<typeof ArrivalReport>;
 export const PathStep = z.enum(["sent", "arrived", "answered", "returned", "large"]);
 export type PathStep = z.infer<typeof PathStep>;
 
-/** Why a path fails, as far as both ends can tell. */
+/** Why a path fails, or is not known to work (`…unasked`), as far as both ends can tell. */
 export const PathCause = z.enum([
   "director.notSent",
   "tunnel.down",
@@ -77,11 +84,14 @@ export const PathCause = z.enum([
   "service.notListening",
   "realServer.firewall",
   "realServer.rejects",
+  "service.silent",
   "reply.lost",
+  "reply.unasked",
   "director.rpFilter",
   "director.firewall",
   "mtu.hole",
   "realServer.noWord",
+  "realServer.unasked",
 ]);
 export type PathCause = z.infer<typeof PathCause>;
 
@@ -89,8 +99,11 @@ export type PathCause = z.infer<typeof PathCause>;
 export const PathView = z.object({
   realServerId: z.string(),
   directorNodeId: z.string().nullable(),
-  /** `checking`: one end has not said enough yet. `none`: this kind of path is not proven. */
-  state: z.enum(["proved", "failed", "checking", "none"]),
+  /**
+   * `arrived`: UDP packets reach the VIP on the real server, and whether it answers cannot be known without a payload. `checking`: one end has
+   * not said enough yet. `none`: nothing can be told of this path.
+   */
+  state: z.enum(["proved", "arrived", "failed", "checking", "none"]),
   /** The first step that fails; null where none does or it is not known. */
   step: PathStep.nullable(),
   cause: PathCause.nullable(),

@@ -74,7 +74,7 @@ export interface FilterRuleResource {
   kind: "filterRule";
   key: string;
   family: 4 | 6;
-  table: "raw" | "mangle" | "nat" | "filter";
+  table: "raw" | "mangle" | "nat" | "filter" | "security";
   hook: "PREROUTING" | "INPUT" | "FORWARD" | "OUTPUT" | "POSTROUTING";
   /** A chain below ours, `TRIGON-INPUT-<chain>`, that rules of ours lead to (`-g`); it lives while it has rules or one leads there. */
   chain?: string;

@@ -9,7 +9,7 @@ export * from "./hash.ts";
 export * from "./judge-path.ts";
 export * from "./lint.ts";
 export * from "./network.ts";
-export { type ArrivalStep, arrivalKey, arrivalSteps, canProvePaths, pathKeys } from "./path-resources.ts";
+export { type ArrivalStep, arrivalKey, canProvePaths, pathKeys } from "./path-resources.ts";
 export * from "./plan-fragments.ts";
 export { tunnelAddress, tunnelName } from "./real-server.ts";
 export * from "./resolve.ts";

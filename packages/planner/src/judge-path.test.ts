@@ -33,9 +33,11 @@ const judge = (
   director: Partial<PathReport>,
   realServer: Partial<ArrivalReport> | "unmanaged" | "silent" = {},
   forwarding: "dr" | "tun" = "dr",
+  protocol: "tcp" | "udp" = "tcp",
 ) =>
   judgePath({
     forwarding,
+    protocol,
     director: { report: path(director), at: now },
     realServer: typeof realServer === "string" ? realServer : { report: seen(realServer), at: now },
   });
@@ -77,6 +79,39 @@ test.each([
   expect(verdict).toMatchObject({ step, cause, state: cause === null ? "proved" : "failed" });
 });
 
+/** Over UDP, where the machine's own firewall is counted too. */
+const udp = (director: Partial<PathReport>, end: Partial<ArrivalReport> = {}) =>
+  judge(director, { acceptedAgoMs: 1_000, ...end }, "dr", "udp");
+const quiet = { outcome: "silent", agoMs: 8_000, sinceMs: 600_000, previousAgoMs: 18_000 } as const;
+const at = { arrivedAgoMs: 9_000, deliveredAgoMs: 9_000, acceptedAgoMs: 9_000, answeredAgoMs: null } as const;
+const long = { acceptedAgoMs: 90_000 } as const;
+
+test.each([
+  ["a payload without an answer", udp({}, { answeredAgoMs: null }), "failed", "service.silent"],
+  ["a payload whose answer is lost", udp({}), "failed", "reply.lost"],
+  ["a payload that a firewall drops", udp({}, { acceptedAgoMs: null, answeredAgoMs: null }), "failed", "realServer.firewall"],
+  ["a payload that a firewall refuses", udp({ outcome: "refused" }, { acceptedAgoMs: null }), "failed", "realServer.rejects"],
+  [
+    "a payload, nobody listens, and no word of it",
+    udp({}, { answeredAgoMs: null, listener: "none" }),
+    "failed",
+    "service.notListening",
+  ],
+  ["silence", udp(quiet, at), "arrived", "reply.unasked"],
+  ["silence, nothing left", udp({ ...quiet, sent: 0 }, at), "failed", "director.notSent"],
+  ["silence, nothing came in by the last probe", udp(quiet, { ...at, arrivedAgoMs: 20_000 }), "failed", "network.lost"],
+  ["silence, nothing came through the firewall", udp(quiet, { ...at, ...long }), "failed", "realServer.firewall"],
+  ["silence, no VIP", udp(quiet, { ...at, deliveredAgoMs: null, vipBound: false }), "failed", "vip.missing"],
+  ["silence, bound to the RIP", udp(quiet, { ...at, listener: "other" }), "failed", "service.notOnVip"],
+  ["silence, an answer was lost", udp(quiet, { ...at, answeredAgoMs: 9_000 }), "failed", "reply.lost"],
+  ["silence, no agent there", judge(quiet, "unmanaged", "dr", "udp"), "none", "realServer.unasked"],
+  // The word covers the probe before the last only: by that one things arrived.
+  ["silence, an older word", udp({ ...quiet, agoMs: 100, previousAgoMs: 10_100 }, at), "arrived", "reply.unasked"],
+  ["silence, no word yet", udp({ ...quiet, agoMs: 100, previousAgoMs: null }, at), "checking", null],
+])("over UDP: %s", (_, verdict, state, cause) => {
+  expect(verdict).toMatchObject({ state, cause });
+});
+
 test("waits for a real server's word on the probe that failed", () => {
   expect(judge({ sinceMs: 1_000 }, none).state).toBe("checking");
 });
@@ -86,10 +121,16 @@ test("a director that cannot probe says nothing of the path", () => {
 });
 
 test("words name both ends", () => {
-  const { message, fix } = pathWords("vip.missing", { vip: "192.0.2.10", port: 80, rip: "192.0.2.21", director: "dir1" });
+  const { message, fix } = pathWords("vip.missing", {
+    vip: "192.0.2.10",
+    protocol: "tcp",
+    port: 80,
+    rip: "192.0.2.21",
+    director: "dir1",
+  });
   expect(message).toContain("192.0.2.21 gets the packets but does not hold 192.0.2.10");
   expect(fix).toContain("192.0.2.10/32");
-  const over6 = { vip: "2001:db8::10", port: 80, rip: "2001:db8::21", director: "dir1" };
+  const over6 = { vip: "2001:db8::10", protocol: "tcp", port: 80, rip: "2001:db8::21", director: "dir1" } as const;
   expect(pathWords("vip.missing", over6).fix).toContain("2001:db8::10/128");
   expect(pathWords("service.notOnVip", over6).message).toContain("[2001:db8::10]:80");
   expect(pathWords("service.notOnVip", over6).fix).toContain("(::)");

@@ -7,6 +7,7 @@ import {
   type PathCause,
   type PathReport,
   type PathStep,
+  type Protocol,
   unreachable,
 } from "@trigon/model";
 
@@ -18,13 +19,14 @@ export interface Said<T> {
 
 export interface PathInput {
   forwarding: Forwarding;
+  protocol: Protocol;
   director: Said<PathReport>;
   /** `unmanaged`: nobody's agent runs there, or none that counts (NAT). `silent`: its agent says nothing now. */
   realServer: Said<ArrivalReport> | "unmanaged" | "silent";
 }
 
 export interface PathVerdict {
-  state: "proved" | "failed" | "checking";
+  state: "proved" | "arrived" | "failed" | "checking" | "none";
   step: PathStep | null;
   cause: PathCause | null;
 }
@@ -33,6 +35,8 @@ export interface PathVerdict {
 const settledMs = 5_000;
 /** A count seen to grow so much before the failure began is of a probe before it. */
 const slackMs = 500;
+/** How long a probe that nothing answers takes, at most. */
+const silentMs = 2_500;
 
 const failed = (step: PathStep | null, cause: PathCause): PathVerdict => ({ state: "failed", step, cause });
 
@@ -48,33 +52,57 @@ export function judgePath(input: PathInput): PathVerdict {
       return failed("large", "mtu.hole");
     case "refused":
     case "timeout":
+    case "silent":
       return report.sent === 0 ? failed("sent", "director.notSent") : onTheWay(input, report.outcome);
     default:
       return unreachable(report.outcome);
   }
 }
 
-/** The packets left the director, and no connection came about. */
-function onTheWay(input: PathInput, outcome: "refused" | "timeout"): PathVerdict {
+const checking: PathVerdict = { state: "checking", step: null, cause: null };
+
+/** The packets left the director, and no answer came but a refusal. */
+function onTheWay(input: PathInput, outcome: "refused" | "timeout" | "silent"): PathVerdict {
   const { director, realServer } = input;
   const { returned, rpFilter } = director.report;
   // Whatever answered did so as the VIP: the way there and back is open but for the last step.
-  if (outcome === "timeout" && returned > 0) {
+  if (outcome !== "refused" && returned > 0) {
     return failed("returned", rpFilter === 1 ? "director.rpFilter" : "director.firewall");
   }
   if (realServer === "unmanaged" || realServer === "silent") {
     if (outcome === "refused" && returned > 0) return failed("answered", "service.notListening");
+    if (outcome === "silent") return { state: "none", step: null, cause: "realServer.unasked" };
     return failed(null, "realServer.noWord");
   }
-  const failingSince = director.at - director.report.sinceMs;
-  if (realServer.at < failingSince + settledMs) return { state: "checking", step: null, cause: null };
+  const from = outcome === "silent" ? latestCovered(director, realServer.at) : failingSince(director, realServer.at);
+  if (from === null) return checking;
   const end = realServer.report;
-  const since = (agoMs: number | null) => agoMs !== null && realServer.at - agoMs > failingSince - slackMs;
+  const since = (agoMs: number | null) => agoMs !== null && realServer.at - agoMs > from - slackMs;
   if (!since(end.arrivedAgoMs)) return notArrived(input.forwarding, end);
   if (!since(end.deliveredAgoMs)) return notDelivered(input.forwarding, end);
+  // UDP only: the firewall's word is asked for, since a datagram that it lets in need not be answered.
+  const isAccepted = end.acceptedAgoMs === undefined || since(end.acceptedAgoMs);
+  if (!isAccepted) return failed("answered", outcome === "refused" ? "realServer.rejects" : "realServer.firewall");
   if (outcome === "refused") return refusedByVip(end);
-  if (!since(end.answeredAgoMs)) return failed("answered", "realServer.firewall");
-  return failed("returned", "reply.lost");
+  if (since(end.answeredAgoMs)) return failed("returned", "reply.lost");
+  if (input.protocol !== "udp") return failed("answered", "realServer.firewall");
+  // Where nobody listens the kernel says so, but not more than so often, and a firewall may stop its word.
+  if (end.listener !== "vip") return refusedByVip(end);
+  if (outcome === "silent") return { state: "arrived", step: null, cause: "reply.unasked" };
+  return failed("answered", "service.silent");
+}
+
+/** When the failure began, if the real server's word covers it. */
+function failingSince({ report, at }: Said<PathReport>, wordAt: number): number | null {
+  const began = at - report.sinceMs;
+  return wordAt < began + settledMs ? null : began;
+}
+
+/** When the latest probe began that the real server's word covers: one that is silent is so all the time, and tells only of its own moment. */
+function latestCovered({ report, at }: Said<PathReport>, wordAt: number): number | null {
+  for (const agoMs of [report.agoMs, report.previousAgoMs ?? null])
+    if (agoMs !== null && wordAt >= at - agoMs + settledMs) return at - agoMs - silentMs;
+  return null;
 }
 
 function notArrived(forwarding: Forwarding, { tunnelUp }: ArrivalReport): PathVerdict {
@@ -97,13 +125,14 @@ function refusedByVip({ listener }: ArrivalReport): PathVerdict {
 /** What fills the sentences of a verdict. */
 export interface PathNames {
   vip: string;
+  protocol: Protocol;
   port: number;
   rip: string;
   director: string;
 }
 
 /** What is wrong and what helps, in English; the console has its own words by cause. */
-export function pathWords(cause: PathCause, { vip, port, rip, director }: PathNames): { message: string; fix: string } {
+export function pathWords(cause: PathCause, { vip, protocol, port, rip, director }: PathNames): { message: string; fix: string } {
   const service = endpoint(vip, port);
   const all = familyOf(vip) === 4 ? "0.0.0.0" : "::";
   const words: Record<PathCause, [message: string, fix: string]> = {
@@ -142,11 +171,23 @@ export function pathWords(cause: PathCause, { vip, port, rip, director }: PathNa
     "service.notListening": [`Nobody listens for ${service} on ${rip}.`, "Start the program, or correct its port."],
     "realServer.firewall": [
       `The firewall of ${rip} drops packets for ${service} without a word.`,
-      `Accept TCP to ${service} in its INPUT chain.`,
+      `Accept ${protocol.toUpperCase()} to ${service} in its INPUT chain.`,
     ],
     "realServer.rejects": [
       `Something on ${rip} refuses connections to ${service}, though a program listens.`,
       `Look for a REJECT rule in its INPUT chain.`,
+    ],
+    "service.silent": [
+      `A program on ${rip} listens for ${service}, and gives no answer to the payload of the service's check.`,
+      `Ask it by hand with that payload from another machine at ${service}; look how it answers where it is bound to all addresses.`,
+    ],
+    "reply.unasked": [
+      `Packets reach ${service} on ${rip}; whether it answers cannot be known without a payload to ask with.`,
+      "Give the service a UDP check with a payload that it answers.",
+    ],
+    "realServer.unasked": [
+      `Packets leave ${director}; without a payload to ask with, and without an agent on ${rip} that counts them, nothing tells how far they come.`,
+      `Give the service a UDP check with a payload that it answers, or (DR and Tunnel) enroll ${rip}.`,
     ],
     "reply.lost": [
       `${rip} answers as ${vip}, and the reply does not reach ${director}.`,

@@ -83,10 +83,55 @@ test("a real server counts the probes of directors of its VIP's family", () => {
     directors: [],
     probedFrom: ["192.0.2.2", "2001:db8::2"],
   });
-  const rules = arrivalResources(served).map((one) => (one.kind === "filterRule" ? `${one.family} ${one.match.join(" ")}` : ""));
+  const rules = arrivalResources(served, facts).map((one) =>
+    one.kind === "filterRule" ? `${one.family} ${one.match.join(" ")}` : "",
+  );
   const arriving = "6 -s 2001:db8::2/128 -d 2001:db8::10/128 -p tcp -m tcp --sport 64512:65023 --dport 80";
   const answering = "6 -s 2001:db8::10/128 -d 2001:db8::2/128 -p tcp -m tcp --sport 80 --dport 64512:65023";
   expect(rules).toEqual([arriving, arriving, answering]);
+});
+
+test("UDP probes have rules of their own beside TCP's, and take in the word that nobody listens", () => {
+  const udp = { ...fragment("vip"), protocol: "udp" } as DirectorServiceFragment;
+  const resources = pathResources(udp, facts);
+  const tcp = pathResources(fragment("rip"), facts);
+  const own = keys(resources).filter((key) => !keys(tcp).includes(key));
+  expect(own).toEqual([
+    "filterRule 4 mangle OUTPUT path-mark:udp",
+    "filterRule 4 mangle PREROUTING path-returned:eth0:udp",
+    "filterRule 4 filter INPUT path-returned:eth0:udp",
+    "filterRule 4 mangle PREROUTING path-returned:eth0:icmp",
+    "filterRule 4 filter INPUT path-returned:eth0:icmp",
+  ]);
+  const shared = resources.filter(({ key }) => !own.includes(key));
+  expect(tcp).toEqual(expect.arrayContaining(shared));
+  const words = resources.flatMap((one) => (one.kind === "filterRule" ? [one.match.join(" ")] : []));
+  expect(words).toContain("! -d 127.0.0.0/8 -o lo -p udp -m udp --sport 64512:65023 -j MARK --set-xmark 0x5452/0xffffffff");
+  expect(words).toContain("-i eth0 -p icmp -m icmp --icmp-type 3/3 -m addrtype --src-type LOCAL -j RETURN");
+});
+
+test("a real server counts UDP probes behind its firewall, too, where its kernel has a table for that", () => {
+  const served = RealServerFragment.parse({
+    id: "rs:vs_1",
+    hash: "h",
+    generation: 1,
+    kind: "realServer.serve",
+    serviceId: "vs_1",
+    name: "dns",
+    vip: "192.0.2.10",
+    protocol: "udp",
+    port: 53,
+    encapsulation: "ipip",
+    endpoints: [{ realServerId: "r1", rip: "192.0.2.21", port: 53, forwarding: "dr" }],
+    directors: [],
+    probedFrom: ["192.0.2.2"],
+  });
+  const rules = (own: object) => keys(arrivalResources(served, { ...facts, ...own }));
+  const accepted = "filterRule 4 security INPUT path-accepted:vs_1:192.0.2.2";
+  expect(rules({ iptables: "legacy" })).toContain(accepted);
+  expect(rules({ iptables: "legacy", lacks: ["iptable_security"] })).not.toContain(accepted);
+  expect(rules({ iptables: "nft", lacks: ["iptable_security"] })).toContain(accepted);
+  expect(rules({ iptables: "legacy", lacks: ["iptable_security"] })).toHaveLength(3);
 });
 
 test("a plan says of IPv6 services, too, that paths are proved, and where from", () => {

@@ -13,6 +13,7 @@ import type { Endpoint, Fleet, FleetGroup, FleetNode, FleetRealServer, FleetServ
 import { isDirecting, servingMembers } from "./group.ts";
 import { canonicalJson, stamp } from "./hash.ts";
 import { sourceToward } from "./network.ts";
+import { isProvable } from "./path-resources.ts";
 
 export interface ServicePlanInput {
   service: FleetService;
@@ -141,7 +142,7 @@ function directorFragments(input: ServicePlanInput, director: FleetNode): Fragme
       snatSource: spec.snatSource,
       notrack: groupHasFullNat && (spec.forwarding === "dr" || spec.forwarding === "tun"),
       ...healthOf(spec, front),
-      ...(isProved(front) ? { provesPaths: true } : {}),
+      ...(isProvable(front.protocol) ? { provesPaths: true } : {}),
       ...(spec.slowStartSeconds > 0 ? { slowStartSeconds: spec.slowStartSeconds } : {}),
       allow: spec.allow,
       ...(group.manageFirewall ? { managesFirewall: true } : {}),
@@ -222,14 +223,9 @@ function realServerFragments({ service, group, fleet }: ServicePlanInput, served
   });
 }
 
-/** Whether directors prove the paths of a front end: only TCP says by itself that it was answered. */
-function isProved({ protocol }: { protocol: Protocol }): boolean {
-  return protocol === "tcp";
-}
-
 /** Where probes of these endpoints come from. */
 function probersOf(served: readonly Served[], front: Endpoint, fleet: Fleet): { probedFrom?: string[] } {
-  if (!isProved(front)) return {};
+  if (!isProvable(front.protocol)) return {};
   const sources = served.flatMap(({ directorNodeId, endpoint }) => {
     const facts = fleet.node(directorNodeId)?.facts;
     return (facts && sourceToward(endpoint.rip, facts)?.address) ?? [];

@@ -78,7 +78,7 @@ function answerForVip(fragment: RealServerFragment, facts: Facts): Resource[] {
   return [
     ...(family === 4 ? arpSilence : []),
     accounting,
-    ...arrivalResources(fragment),
+    ...arrivalResources(fragment, facts),
     ...closing(fragment, facts),
     hostAddress("lo", vip, "vipOnLoopback"),
   ];

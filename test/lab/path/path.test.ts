@@ -77,6 +77,7 @@ describe("proof of the real path", { timeout: 120_000 }, () => {
     if (!report || !arrival) return { state: "checking", step: null, cause: null };
     const joined = judgePath({
       forwarding: shapes[kind].forwarding,
+      protocol: "tcp",
       director: { report, at },
       realServer: { report: arrival, at },
     });

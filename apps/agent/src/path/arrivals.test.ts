@@ -43,7 +43,17 @@ test("tells when each count last grew, and never by the first look", () => {
   // Rules that were made anew count from 0: that is no growth.
   expect(look(9_000, 1, 1)).toMatchObject({ arrivedAgoMs: 6_000, answeredAgoMs: 2_000 });
   expect(look(11_000, 2, 1)).toMatchObject({ arrivedAgoMs: 0 });
-  expect(places[0]).toEqual({ vip: "192.0.2.10", port: 80, entrance: "trg-7", isTunnel: true });
+  expect(places[0]).toEqual({ vip: "192.0.2.10", protocol: "tcp", port: 80, entrance: "trg-7", isTunnel: true });
+});
+
+test("what passed the machine's own firewall is told where it is counted, and left out elsewhere", () => {
+  const arrivals = new Arrivals(() => () => end);
+  const look = (rules: Map<string, { packets: number; bytes: number }>, now: number) =>
+    arrivals.report(rules, [fragment as Fragment], facts, now)[0];
+  const accepted = (packets: number) => new Map([[arrivalKey("accepted", fragment, "192.0.2.2"), { packets, bytes: 0 }]]);
+  expect(look(counts(1, 1), 1_000)).not.toHaveProperty("acceptedAgoMs");
+  expect(look(accepted(1), 2_000)).toMatchObject({ acceptedAgoMs: null });
+  expect(look(accepted(2), 3_000)).toMatchObject({ acceptedAgoMs: 0 });
 });
 
 test("a service that nobody probes is not reported, and nothing is read for it", () => {

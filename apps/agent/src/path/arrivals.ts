@@ -1,6 +1,6 @@
 import { type PathEnd, type PathPlace, readPathEnds } from "@trigon/kernel";
 import type { ArrivalReport, Facts, Fragment, RealServerFragment } from "@trigon/model";
-import { type ArrivalStep, arrivalKey, arrivalSteps, tunnelName } from "@trigon/planner";
+import { type ArrivalStep, arrivalKey, tunnelName } from "@trigon/planner";
 import type { KernelCounters } from "@trigon/reconciler";
 
 interface Seen {
@@ -30,14 +30,15 @@ export class Arrivals {
         );
         return times.length > 0 ? Math.round(now - Math.max(...times)) : null;
       };
-      const [arrivedAgoMs, deliveredAgoMs, answeredAgoMs] = arrivalSteps.map(ago);
+      const accepted = fragment.probedFrom.some((prober) => rules.has(arrivalKey("accepted", fragment, prober)));
       tell ??= this.#read();
       const end = tell(placeOf(fragment, facts));
       reports.push({
         serviceId: fragment.serviceId,
-        arrivedAgoMs: arrivedAgoMs!,
-        deliveredAgoMs: deliveredAgoMs!,
-        answeredAgoMs: answeredAgoMs!,
+        arrivedAgoMs: ago("arrived"),
+        deliveredAgoMs: ago("delivered"),
+        ...(accepted ? { acceptedAgoMs: ago("accepted") } : {}),
+        answeredAgoMs: ago("answered"),
         ...end,
       });
     }
@@ -57,12 +58,12 @@ export class Arrivals {
   }
 }
 
-function placeOf({ vip, port, endpoints, directors, encapsulation }: RealServerFragment, facts: Facts): PathPlace {
+function placeOf({ vip, protocol, port, endpoints, directors, encapsulation }: RealServerFragment, facts: Facts): PathPlace {
   const tunnelled = endpoints.find(({ forwarding }) => forwarding === "tun");
   const director = directors[0];
   if (tunnelled && director)
-    return { vip, port, entrance: tunnelName(director.index, encapsulation, tunnelled.rip, facts), isTunnel: true };
+    return { vip, protocol, port, entrance: tunnelName(director.index, encapsulation, tunnelled.rip, facts), isTunnel: true };
   const rip = endpoints[0]?.rip;
   const own = facts.interfaces.find(({ addresses }) => addresses.some(({ address }) => address === rip));
-  return { vip, port, entrance: own?.name ?? null, isTunnel: false };
+  return { vip, protocol, port, entrance: own?.name ?? null, isTunnel: false };
 }

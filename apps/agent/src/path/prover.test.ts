@@ -1,3 +1,4 @@
+import { createSocket } from "node:dgram";
 import { createServer, type Server } from "node:net";
 import type { PathPort } from "@trigon/kernel";
 import { DirectorServiceFragment, Facts, type FragmentState, HealthSpec } from "@trigon/model";
@@ -27,7 +28,16 @@ const facts = Facts.parse({
   resolvers: [],
   iptables: "nft",
 });
-const times = { everyMs: 40, failingMs: 40, gapMs: 1, timeoutMs: 300, lookMs: 10, sizeMs: 60_000 };
+const times = {
+  everyMs: 40,
+  failingMs: 40,
+  gapMs: 1,
+  timeoutMs: 300,
+  silentMs: 100,
+  countMs: 60_000,
+  lookMs: 10,
+  sizeMs: 60_000,
+};
 
 /** A service whose VIP is this machine's loopback: packets need no IPVS to get to who listens there. */
 function serviceOn(port: number, check: object = { kind: "http", path: "/" }) {
@@ -69,11 +79,13 @@ function proving(service: DirectorServiceFragment) {
       log.push(`direct ${address}`);
       return async () => void held.pop();
     },
-    packets: async () =>
-      new Map([
+    packets: async () => {
+      log.push("count");
+      return new Map([
         [pathKeys.sent(4), 10 + 3 * reads],
-        [pathKeys.returned(4, "eth0"), 7 + 2 * reads++],
-      ]),
+        [pathKeys.returned(4, "eth0", "tcp")[0]!, 7 + 2 * reads++],
+      ]);
+    },
     rpFilter: () => 2,
     close: async () => void log.push("close"),
   };
@@ -164,4 +176,49 @@ test("a real server of another family than its VIP is not probed: no packet coul
   expect(await reported(prover, "ok")).toMatchObject({ realServerId: "rs_1" });
   expect(prover.report()).toHaveLength(1);
   expect(log).not.toContain("direct ::1");
+});
+
+async function serveUdp(
+  answer: (text: string) => string | null,
+): Promise<{ port: number; heard: string[]; close(): Promise<void> }> {
+  const socket = createSocket("udp4");
+  const heard: string[] = [];
+  socket.on("message", (bytes, { address, port }) => {
+    heard.push(bytes.toString());
+    const reply = answer(bytes.toString());
+    if (reply !== null) socket.send(reply, port, address);
+  });
+  await new Promise<void>((resolve) => socket.bind(0, "127.0.0.1", resolve));
+  let isOpen = true;
+  const close = async () => {
+    if (isOpen) await new Promise<void>((resolve) => socket.close(resolve));
+    isOpen = false;
+  };
+  ends.push(close);
+  return { port: socket.address().port, heard, close };
+}
+const udp = (port: number, check: object) => ({ ...serviceOn(port, check), protocol: "udp" as const });
+
+test("over UDP the check's own payload is the question, and any reply proves the path", async () => {
+  const { port, heard, close } = await serveUdp((text) => (text === "\u0001ask" ? "whatever" : null));
+  const { prover } = proving(udp(port, { kind: "udp", encoding: "hex", payload: "0161736b", reply: "00" }));
+  expect(await reported(prover, "ok")).toMatchObject({ serviceId: "vs_1" });
+  expect(heard[0]).toBe("\u0001ask");
+  await close();
+  await reported(prover, "refused");
+});
+
+test("over UDP a payload that nobody answers is a failure, and silence to an empty datagram is none", async () => {
+  const { port, heard } = await serveUdp(() => null);
+  const { prover } = proving(udp(port, { kind: "udp", payload: "ask" }));
+  expect(await reported(prover, "timeout")).toMatchObject({ sent: 3 });
+  expect(heard.length).toBeGreaterThan(1);
+  const quiet = await serveUdp(() => null);
+  const { prover: other, log } = proving(udp(quiet.port, { kind: "icmp" }));
+  expect(await reported(other, "silent")).toMatchObject({ sent: 3 });
+  await expect.poll(() => other.report()[0]?.previousAgoMs, { timeout: 5_000 }).toEqual(expect.any(Number));
+  expect(quiet.heard.every((text) => text === "")).toBe(true);
+  // What left is not counted each time: that reads all rules.
+  expect(log.filter((line) => line === "count")).toHaveLength(2);
+  expect(other.report()[0]).toMatchObject({ outcome: "silent", sent: 3 });
 });

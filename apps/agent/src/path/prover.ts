@@ -1,5 +1,5 @@
 import { networkInterfaces } from "node:os";
-import { type PathAttempt, type PathTarget, tryConnection, tryRequest, trySize } from "@trigon/health";
+import { type PathAttempt, type PathTarget, tryConnection, tryDatagram, tryRequest, trySize, udpBytes } from "@trigon/health";
 import type { PathDestination, PathPort } from "@trigon/kernel";
 import {
   canonicalAddress,
@@ -24,6 +24,10 @@ export interface ProverTimes {
   /** From one probe to the next, whatever the path: a director has thousands of paths, and other things to do. */
   gapMs: number;
   timeoutMs: number;
+  /** A UDP probe without a payload waits so long: only an error can come. */
+  silentMs: number;
+  /** How often it is counted what left of such probes, whose outcome does not tell. */
+  countMs: number;
   /** How often the plan is looked at for paths. */
   lookMs: number;
   /** How often full-sized packets are sent where a program must do it: the service's check says nothing that could fill them. */
@@ -34,6 +38,8 @@ export const proverTimes: ProverTimes = {
   failingMs: 4_000,
   gapMs: 100,
   timeoutMs: 2_500,
+  silentMs: 1_000,
+  countMs: 30_000,
   lookMs: 1_000,
   sizeMs: 60_000,
 };
@@ -66,6 +72,8 @@ interface Path {
   tries: number;
   due: number;
   verdict: Verdict | null;
+  /** When packets of a probe that nothing answered were last counted, and what then. */
+  counted: { at: number; sent: number; returned: number } | null;
 }
 
 interface Verdict {
@@ -78,7 +86,10 @@ interface Verdict {
   message: string | null;
   at: number;
   since: number;
+  /** When the probe before ended. */
+  previousAt: number | null;
 }
+type Found = Omit<Verdict, "at" | "since" | "previousAt">;
 
 const forwardOf = { dr: "droute", tun: "tunnel", nat: "masq", fullnat: "masq" } as const satisfies Record<Forwarding, string>;
 const portPairs = Math.floor((pathProbe.lastPort - pathProbe.firstPort + 1) / 2);
@@ -123,13 +134,14 @@ export class PathProver {
     const known = [...this.#paths.values()].filter(({ verdict }) => verdict !== null);
     const order = known.length > limit ? known.sort((a, b) => Number(isOk(a)) - Number(isOk(b))) : known;
     return order.slice(0, limit).map(({ fragment, realServerId, verdict }) => {
-      const { at, since, ...rest } = verdict!;
+      const { at, since, previousAt, ...rest } = verdict!;
       return {
         serviceId: fragment.serviceId,
         realServerId,
         ...rest,
         agoMs: Math.round(now - at),
         sinceMs: Math.round(now - since),
+        previousAgoMs: previousAt === null ? null : Math.round(now - previousAt),
       };
     });
   }
@@ -198,7 +210,7 @@ export class PathProver {
     const base = { key, fragment, realServerId, destination, source, leg, mtu, isNat: forward === "masq" };
     if (isSame && known.fragment.vip === fragment.vip && known.fragment.port === fragment.port) return { ...known, ...base };
     const firstPort = pathProbe.firstPort + 2 * (this.#nextPair++ % portPairs);
-    return { ...base, firstPort, sized: null, tries: 0, due: performance.now(), verdict: null };
+    return { ...base, firstPort, sized: null, tries: 0, due: performance.now(), verdict: null, counted: null };
   }
 
   async #prove(path: Path): Promise<void> {
@@ -212,30 +224,36 @@ export class PathProver {
       this.#trouble = message;
       this.#note(path, { outcome: "unable", latencyMs: null, large: null, sent: 0, returned: 0, rpFilter: null, message });
     }
-    const rest = isOk(path) ? this.#times.everyMs : this.#times.failingMs;
+    const rest = isOk(path) || isSilent(path) ? this.#times.everyMs : this.#times.failingMs;
     path.due = performance.now() + Math.max(rest * (0.9 + Math.random() / 5), this.#paths.size * this.#times.gapMs);
   }
 
-  #note(path: Path, found: Omit<Verdict, "at" | "since">): void {
+  #note(path: Path, found: Found): void {
     const now = performance.now();
     const isSame = path.verdict?.outcome === found.outcome;
     // A verdict may have been put under another plan meanwhile.
     const current = this.#paths.get(path.key);
-    const verdict = { ...found, at: now, since: isSame ? path.verdict!.since : now };
+    const verdict = { ...found, at: now, since: isSame ? path.verdict!.since : now, previousAt: path.verdict?.at ?? null };
     path.verdict = verdict;
     if (current && current !== path) current.verdict = verdict;
   }
 
-  async #judge(path: Path): Promise<Omit<Verdict, "at" | "since">> {
+  async #judge(path: Path): Promise<Found> {
     const nothing = { latencyMs: null, large: null, sent: 0, returned: 0, rpFilter: null, message: null };
     if (!holds(path.fragment.vip)) return { ...nothing, outcome: "unable", message: "This director does not hold the VIP now" };
     const release = await this.#options.port.direct(path.destination);
     try {
-      const wasOk = path.verdict === null || isOk(path);
+      const { counted: known } = path;
+      const isCounted = isSilent(path) && known !== null && known.sent > 0 && performance.now() - known.at < this.#times.countMs;
+      const wasOk = path.verdict === null || isOk(path) || isCounted;
       const first = wasOk ? await this.#try(path) : undefined;
       if (first?.outcome === "ok") return { ...nothing, ...first };
       if (first?.outcome === "unable") return { ...nothing, outcome: "unable", message: first.message };
-      // It fails: once more, counting.
+      if (first?.outcome === "silent" && isCounted) {
+        const { sent, returned } = known;
+        return { ...nothing, outcome: "silent", sent, returned, rpFilter: path.verdict!.rpFilter };
+      }
+      // It fails, or does not tell: once more, counting.
       const before = await this.#options.port.packets();
       const again = await this.#try(path);
       if (again.outcome === "ok") return { ...nothing, ...again };
@@ -243,12 +261,16 @@ export class PathProver {
       const after = await this.#options.port.packets();
       const family = familyOf(path.fragment.vip);
       const counted = (key: string) => Math.max(0, (after.get(key) ?? 0) - (before.get(key) ?? 0));
+      const keys = path.isNat ? [] : pathKeys.returned(family, path.leg, isUdp(path) ? "udp" : "tcp");
+      const sent = counted(pathKeys.sent(family));
+      const returned = keys.reduce((sum, key) => sum + counted(key), 0);
+      path.counted = { at: performance.now(), sent, returned };
       return {
         ...nothing,
         outcome: again.outcome,
         large: again.outcome === "large" ? false : null,
-        sent: counted(pathKeys.sent(family)),
-        returned: path.isNat ? 0 : counted(pathKeys.returned(family, path.leg)),
+        sent,
+        returned,
         rpFilter: family === 4 ? this.#options.port.rpFilter(path.leg) : null,
       };
     } finally {
@@ -261,10 +283,11 @@ export class PathProver {
     path: Path,
   ): Promise<
     | { outcome: "ok"; latencyMs: number; large: boolean | null }
-    | { outcome: "refused" | "timeout" | "large" }
+    | { outcome: "refused" | "timeout" | "large" | "silent" }
     | { outcome: "unable"; message: string }
   > {
     const check = path.fragment.health?.check;
+    if (isUdp(path)) return this.#tryDatagram(path);
     const http = check?.kind === "http" && check.port === null ? check : undefined;
     const asked = await (http ? tryRequest(this.#target(path), http, true) : tryConnection(this.#target(path)));
     if (asked.outcome === "ok" && http) return { ...asked, large: true };
@@ -279,6 +302,20 @@ export class PathProver {
     if (small.outcome === "silent") return { outcome: "ok", latencyMs: this.#times.timeoutMs, large: null };
     if (small.outcome === "unable") return small;
     return { outcome: small.outcome === "ok" ? "large" : small.outcome };
+  }
+
+  /** By the payload of the service's own check, if that goes to the service's port. */
+  async #tryDatagram(path: Path) {
+    const check = path.fragment.health?.check;
+    const asks = check?.kind === "udp" && check.port === null ? check : undefined;
+    const target = this.#target(path);
+    const asked = asks
+      ? await tryDatagram(target, udpBytes(asks.payload, asks.encoding))
+      : await tryDatagram({ ...target, timeoutMs: Math.min(target.timeoutMs, this.#times.silentMs) }, null);
+    if (asked.outcome === "unable") return asked;
+    if (asked.outcome !== "ok") return { outcome: asked.outcome };
+    const large = await this.#fits(path);
+    return large === false ? { outcome: "large" as const } : { ...asked, large };
   }
 
   /** A hole that was found is looked at each time, until it is gone. */
@@ -297,6 +334,8 @@ export class PathProver {
   }
 }
 
+const isUdp = ({ fragment }: Path): boolean => fragment.protocol === "udp";
+const isSilent = ({ verdict }: Path): boolean => verdict?.outcome === "silent";
 const isOk = ({ verdict }: Path): boolean => verdict?.outcome === "ok";
 
 function sameDestination(a: PathDestination, b: PathDestination): boolean {

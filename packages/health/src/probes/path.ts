@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { createSocket } from "node:dgram";
 import { connect, type Socket } from "node:net";
 import { type ActiveCheck, familyOf } from "@trigon/model";
 
@@ -11,7 +12,7 @@ export interface PathTarget {
   timeoutMs: number;
 }
 
-/** How an attempt ended. `silent`: connected, and then no answer to what was asked. */
+/** How an attempt ended. `silent`: connected, and then no answer to what was asked; over UDP no answer where nothing was asked. */
 export type PathAttempt =
   | { outcome: "ok"; latencyMs: number }
   | { outcome: "refused" | "timeout" | "silent" }
@@ -78,6 +79,51 @@ function attempt({ source, sourcePort, vip, port, timeoutMs }: PathTarget, reque
       else settle({ outcome: "timeout" });
     });
     socket.once("close", () => (isConnected ? passed() : settle({ outcome: "refused" })));
+  });
+}
+
+/** When the datagram is sent once more, as parts of the time: one that is lost on the way is no broken way. */
+const resends = [0.25, 0.5];
+
+/**
+ * Asks over UDP; any answer will do, and so will "port unreachable". Without a `payload` an empty datagram goes out: hardly a program answers
+ * that, so its silence means nothing.
+ */
+export function tryDatagram(
+  { source, sourcePort, vip, port, timeoutMs }: PathTarget,
+  payload: Buffer | null,
+): Promise<PathAttempt> {
+  return new Promise((resolve) => {
+    const startedAt = performance.now();
+    const socket = createSocket(vip.includes(":") ? "udp6" : "udp4");
+    const timers: NodeJS.Timeout[] = [];
+    let isOver = false;
+    const settle = (result: PathAttempt) => {
+      if (isOver) return;
+      isOver = true;
+      for (const timer of timers) clearTimeout(timer);
+      socket.close();
+      resolve(result);
+    };
+    const later = (ms: number, act: () => void) => void timers.push(setTimeout(act, ms));
+    const passed = () => settle({ outcome: "ok", latencyMs: Math.round((performance.now() - startedAt) * 10) / 10 });
+    const failed = (error: NodeJS.ErrnoException) => {
+      if (error.code === "ECONNREFUSED") settle({ outcome: "refused" });
+      // The kernel's own word that nothing went out: what is counted meanwhile tells more.
+      else if (ownTrouble.has(error.code ?? "")) settle({ outcome: "unable", message: error.message });
+    };
+    const send = () => !isOver && socket.send(payload ?? Buffer.alloc(0), (error) => error && failed(error));
+    socket.on("error", failed);
+    socket.on("message", passed);
+    later(timeoutMs, () => settle({ outcome: payload ? "timeout" : "silent" }));
+    // Connected, the kernel hands on "port unreachable", and takes replies from the VIP only.
+    socket.bind({ address: source, port: sourcePort, exclusive: true }, () =>
+      socket.connect(port, vip, ((error?: Error) => {
+        if (error) return failed(error);
+        send();
+        for (const part of resends) later(part * timeoutMs, send);
+      }) as () => void),
+    );
   });
 }
 

@@ -5,12 +5,16 @@ import { attempt, resultOf } from "./attempt.ts";
 
 type UdpCheck = Extract<ActiveCheck, { kind: "udp" }>;
 
+/** What a payload or reply of a check stands for. */
+export const udpBytes = (text: string, encoding: UdpCheck["encoding"]): Buffer =>
+  Buffer.from(text, encoding === "hex" ? "hex" : "utf8");
+
 /** Passes when a reply comes that contains what is wished. Silence fails: a dead host sends no ICMP error either. */
 export const probeUdp = ({ rip, port }: Target, check: UdpCheck): Promise<ProbeResult> =>
   attempt(
     check.timeoutMs,
     (settle, passed) => {
-      const bytes = (text: string) => Buffer.from(text, check.encoding === "hex" ? "hex" : "utf8");
+      const bytes = (text: string) => udpBytes(text, check.encoding);
       const socket = createSocket(rip.includes(":") ? "udp6" : "udp4");
       const failed = (error: NodeJS.ErrnoException) => settle(resultOf(error));
       socket.on("error", failed);

@@ -1,7 +1,7 @@
 "use client";
 import type { PathView, VirtualServiceView } from "@trigon/model";
 import { Chip } from "@trigon/ui";
-import { Hourglass, Route, RouteOff } from "lucide-react";
+import { Hourglass, MailQuestion, Route, RouteOff } from "lucide-react";
 import { useTranslations } from "use-intl";
 import { When } from "../../components/time.tsx";
 
@@ -14,14 +14,22 @@ export function PathChip(props: {
 }) {
   const { view, rip, path, director } = props;
   const t = useTranslations("path");
-  if (!path || path.state === "none") return <span className="text-soft">–</span>;
+  if (!path || (path.state === "none" && !path.cause)) return <span className="text-soft">–</span>;
   const looks = {
     proved: { tone: "good", icon: Route },
+    arrived: { tone: "idle", icon: MailQuestion },
+    none: { tone: "idle", icon: MailQuestion },
     failed: { tone: "bad", icon: RouteOff },
     checking: { tone: "idle", icon: Hourglass },
   } as const;
   const { tone, icon } = looks[path.state];
-  const values = { vip: view.vip, port: String(view.port), rip, director: director ?? t("director") };
+  const values = {
+    vip: view.vip,
+    protocol: view.protocol.toUpperCase(),
+    port: String(view.port),
+    rip,
+    director: director ?? t("director"),
+  };
   return (
     <span className="inline-flex flex-col items-start gap-0.5 max-sm:items-end">
       <Chip tone={tone} icon={icon}>
