@@ -75,11 +75,9 @@ const faults: readonly Fault[] = [
     wanted: { tun: fails("answered", "service.notListening"), tunMute: fails("answered", "service.notListening") },
     steps: [{ host: "rs4", make: serveAt(), mend: all.rs4 }],
     evidence: (lab) =>
-      lab
-        .host("dir1")
-        .sh("timeout 30 tcpdump -nn -c 1 -i eth0 'icmp[0] = 3 and icmp[1] = 3 and net 10.2.0.104/30' 2>/dev/null", {
-          timeoutMs: 40_000,
-        }),
+      lab.host("dir1").sh("timeout 30 tcpdump -nn -c 1 -i eth0 'icmp[0] = 3 and icmp[1] = 3 and net 10.2.0.104/30' 2>/dev/null", {
+        timeoutMs: 40_000,
+      }),
     like: /10\.2\.0\.10[56] > 10\.2\.0\.11: ICMP 10\.2\.0\.10[56] udp port 9053 unreachable/,
   },
   {
