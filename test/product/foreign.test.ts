@@ -1,5 +1,5 @@
 import { fetchAnswers, until } from "@trigon/lab";
-import type { ForeignServiceView, NodeDetailView, NodeView, VirtualServiceView } from "@trigon/model";
+import type { ChangePreview, ForeignServiceView, NodeDetailView, NodeView, VirtualServiceView } from "@trigon/model";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ipvsTable } from "./oracles.ts";
 import { allSettled, deleteService, patchService, useWorld } from "./use-world.ts";
@@ -19,19 +19,19 @@ describe("services that somebody made with ipvsadm", { timeout: 180_000 }, () =>
   beforeAll(async () => {
     const { data } = await world.api.call<{ data: NodeView[] }>("GET", "/nodes?limit=100");
     nodePath = `/nodes/${data.find(({ name }) => name === "dir1")!.id}`;
-    const make = [80, 81, 82].flatMap((port) => [
+    const make = [80, 81, 82, 83].flatMap((port) => [
       `ipvsadm -A -t ${vip}:${port} -s wrr -p 90`,
       `ipvsadm -a -t ${vip}:${port} -r 10.4.0.25:8080 -m -w 3`,
     ]);
     await dir1().sh(
       `modprobe ip_vs_wrr; sysctl -qw net.ipv4.ip_forward=1; ${make.join(" && ")} && ip addr add ${vip}/32 dev eth0`,
     );
-    const isShown = async () => (await shown()).data.filter(({ key }) => key.includes(vip)).length === 3;
-    await until("the three to be shown", isShown, { deadlineMs: 150_000, everyMs: 500 });
+    const isShown = async () => (await shown()).data.filter(({ key }) => key.includes(vip)).length === 4;
+    await until("the four to be shown", isShown, { deadlineMs: 150_000, everyMs: 500 });
   }, 180_000);
   afterAll(async () => {
     await allSettled(world.api);
-    const unmake = [80, 81, 82].map((port) => `ipvsadm -D -t ${vip}:${port}`);
+    const unmake = [80, 81, 82, 83].map((port) => `ipvsadm -D -t ${vip}:${port}`);
     await dir1().sh(`${unmake.join("; ")}; ip addr del ${vip}/32 dev eth0; sysctl -qw net.ipv4.ip_forward=0`, {
       allowFailure: true,
     });
@@ -59,6 +59,45 @@ describe("services that somebody made with ipvsadm", { timeout: 180_000 }, () =>
     await until("the new weight", async () => (await lines(80)).join().includes("-m -w 5"), { deadlineMs: 30_000 });
     await deleteService(world.api, service.id);
     await until("it to be gone", async () => (await lines(80)).length === 0, { deadlineMs: 30_000 });
+  });
+
+  test("one that was adopted can be let go of: it never leaves the kernel, and is a stranger's again", async () => {
+    const spec = { key: keyOf(83), name: "let-go" };
+    const service = await world.api.call<VirtualServiceView>("POST", `${nodePath}/foreign-services/adopt`, spec);
+    const isTaken = async () => (await shown()).data.every(({ key }) => key !== keyOf(83));
+    await until("the agent to take it over", isTaken, { deadlineMs: 90_000, everyMs: 500 });
+    await allSettled(world.api);
+    expect(await fetchAnswers(world.lab.host("client"), `${vip}:83`)).toMatchObject([{ server: "rs5" }]);
+    const conns = () => dir1().sh(`ipvsadm -Ln --stats -t ${vip}:83 | awk '/^(TCP|  ->.*:8080)/ { print $3 }'`);
+    await until("the connection to be counted", async () => (await conns()) === "1\n1", { deadlineMs: 10_000 });
+    const before = await lines(83);
+    expect(before).toHaveLength(2);
+
+    const path = `/virtual-services/${service.id}`;
+    const preview = await world.api.call<ChangePreview>("POST", `${path}/release?dryRun=true`);
+    const [node] = preview.nodes.filter(({ nodeName }) => nodeName === "dir1");
+    expect(node!.keeps).toContain(`ipvsadm -A -t ${vip}:83 -s wrr -p 90`);
+    expect(node!.steps.flatMap(({ commands }) => commands).filter((line) => /^ip(vsadm)? .*10\.2\.0\.120/.test(line))).toEqual(
+      [],
+    );
+    const bound = dir1().sh(`timeout 60 ip monitor address | grep -m 1 -F ${vip} || true`, { timeoutMs: 70_000 });
+    const vanished = dir1().sh(
+      `for try in $(seq 60); do ipvsadm -Sn | grep -cF ' ${vip}:83 ' | grep -qx 2 || echo gone; sleep 0.5; done`,
+      { timeoutMs: 70_000 },
+    );
+    await world.api.call("POST", `${path}/release`);
+    const isForeign = async () => (await shown()).data.find(({ key }) => key === keyOf(83));
+    const back = await until("it to be a stranger's", isForeign, { deadlineMs: 60_000, everyMs: 500 });
+    expect(back).toMatchObject({ decision: null, refusal: null });
+    await expect(world.api.call("GET", path)).rejects.toThrow();
+    // Nothing of it is made anew, and nobody takes it away later: the agent starts again, and looks at everything.
+    await dir1().sh("systemctl restart trigon-agent");
+    await until("the agent to be back", isForeign, { deadlineMs: 60_000, everyMs: 500 });
+    expect(await vanished).toBe("");
+    expect(await bound).toBe("");
+    expect(await lines(83)).toEqual(before);
+    expect(await conns()).toBe("1\n1");
+    expect(await fetchAnswers(world.lab.host("client"), `${vip}:83`)).toMatchObject([{ server: "rs5" }]);
   });
 
   test("one that is removed goes, and one that is ignored stays, also as a decision", async () => {

@@ -65,6 +65,8 @@ export function judgePlan(plan: PlanEnvelope, context: PlanContext): Verdict {
     ? [...fragments.keys()].filter((id) => !kept.has(id))
     : plan.tombstones.filter((id) => fragments.has(id));
 
+  const letGo = new Set(plan.released);
+  const released = tombstones.filter((id) => letGo.has(id));
   const removed = tombstones.filter((id) => isService(fragments.get(id)!.kind)).length;
   if (removed > 1 && !plan.allowMassRemoval) {
     let services = 0;
@@ -84,6 +86,7 @@ export function judgePlan(plan: PlanEnvelope, context: PlanContext): Verdict {
       nodeId: plan.nodeId,
       fragments: changed,
       tombstones,
+      ...(released.length > 0 ? { released } : {}),
     },
   };
 }

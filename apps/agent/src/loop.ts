@@ -14,13 +14,23 @@ import {
   resourceKey,
 } from "@trigon/model";
 import { ResolveError, resolveFragment, textOf } from "@trigon/planner";
-import { Desired, type Kernel, type KernelEvent, type Ledger, Outcomes, type PassResult, runPass } from "@trigon/reconciler";
+import {
+  Desired,
+  type JournalEntry,
+  type Kernel,
+  type KernelEvent,
+  type Ledger,
+  Outcomes,
+  type PassResult,
+  runPass,
+} from "@trigon/reconciler";
 import { judgePlan, type Verdict } from "./admission.ts";
 import type { LoopDrains } from "./drain/drains.ts";
 import { type ForeignWishes, isSettled, takeOver } from "./foreign.ts";
 import type { LoopGuard } from "./guard/reachability.ts";
 import type { LoopHealth } from "./health/checks.ts";
 import { type Log, reasonOf } from "./log.ts";
+import { keysToLetGo } from "./release.ts";
 import type { LoopSlowStarts } from "./slow-start/slow-starts.ts";
 import type { JournalFile } from "./state/journal-file.ts";
 import type { PlanCache, PlanPosition, PlanStep } from "./state/plan-cache.ts";
@@ -125,6 +135,8 @@ interface Work {
   rules: boolean;
   /** What operators said about foreign services. */
   foreign: ForeignWishes | null;
+  /** Keys that were let go of. */
+  released: Set<string>;
   /** Links that pass packets again, and since when they did not: VIPs on them are announced anew. */
   back: Map<string, number>;
 }
@@ -139,6 +151,7 @@ const noWork = (): Work => ({
   poll: false,
   rules: false,
   foreign: null,
+  released: new Set(),
   back: new Map(),
 });
 const isIdle = (work: Work) =>
@@ -455,8 +468,28 @@ export class NodeLoop {
     if (!isNews) return;
     if (!guard) this.#guard?.end();
     else if (changes > 0 && position?.fleetId === step.fleetId) this.#guard?.begin(guard, position, step, this.#cache!.fragments);
+    // In the journal first: after a crash in between, the plan still has them, and nothing is taken away.
+    for (const key of this.#letGo(step.released ?? [])) this.#work.released.add(key);
     this.#cache!.accept(step, json);
     this.#goOn(step);
+  }
+
+  /** Forgets that what carries packets of these fragments is ours. Answers the keys. */
+  #letGo(ids: readonly string[]): string[] {
+    const fragments = ids.flatMap((id) => this.#cache?.fragments.get(id) ?? []);
+    if (fragments.length === 0) return [];
+    const keys = keysToLetGo(fragments, { ledger: this.#ledger, desired: this.#desired });
+    this.#disclaim(keys);
+    this.#work.everything = true;
+    this.#work.facts = true;
+    return keys;
+  }
+
+  #disclaim(keys: Iterable<string>): void {
+    const { bootId } = this.#ledger;
+    const entries = [...keys].flatMap((key): JournalEntry[] => (this.#ledger.owns(key) ? [{ op: "release", bootId, key }] : []));
+    if (entries.length > 0) this.#journal.append(entries);
+    for (const entry of entries) this.#ledger.record(entry);
   }
 
   #goOn(step: PlanStep): void {
@@ -510,6 +543,7 @@ export class NodeLoop {
     for (const key of work.keys) this.#work.keys.add(key);
     this.#work.rules ||= work.rules;
     this.#work.foreign ??= work.foreign;
+    for (const key of work.released) this.#work.released.add(key);
     for (const [name, since] of work.back) this.#work.back.set(name, since);
   }
 
@@ -518,6 +552,8 @@ export class NodeLoop {
     if (work.facts || !this.#facts) await this.#readFacts(work);
     if (this.#hold) return this.#onChange();
     if (work.foreign) await this.#takeOver(work, work.foreign);
+    // A pass that was under way when they were let go of may have claimed them again.
+    this.#disclaim(work.released);
     const touched = new Set<string>();
     for (const id of work.health) if (!work.fragments.has(id)) this.#resolve(id, work, touched);
     touched.forEach((key) => {

@@ -29,6 +29,7 @@ import { gates } from "./services/gates.ts";
 import { nodes } from "./services/nodes.ts";
 import { notificationTargets } from "./services/notification-targets.ts";
 import { overview } from "./services/overview.ts";
+import { releases } from "./services/release.ts";
 import { search } from "./services/search.ts";
 import { statistics } from "./services/statistics.ts";
 import { topology } from "./services/topology.ts";
@@ -210,6 +211,7 @@ export async function createApi(options: ApiOptions): Promise<Api> {
       directorGroups: directorGroups(context),
       nodes: { ...nodes(context), upgrades: nodeUpgrades(context) },
       foreign: foreign(context),
+      releases: releases(context),
       enrollment: enrolling.service,
       adminStates: adminStates(context),
       gates: gates(context),

@@ -360,9 +360,9 @@ export class Draft {
   }
 
   async #saveService(before: StoredService | undefined, after: StoredService): Promise<void> {
-    const { id, spec, revision, sequence, createdAt, updatedAt, deletedAt } = after;
+    const { id, spec, revision, sequence, createdAt, updatedAt, deletedAt, releasedAt } = after;
     const { columns, realServers } = rowsOf(id, spec);
-    const data = { revision, sequence, updatedAt, deletedAt };
+    const data = { revision, sequence, updatedAt, deletedAt, releasedAt };
     if (!before) await this.#tx.virtualService.create({ data: { id, ...columns, ...data, createdAt } });
     else await this.#tx.virtualService.update({ where: { id }, data: before.spec === spec ? data : { ...columns, ...data } });
     if (before && canonicalJson(before.spec.realServers) === canonicalJson(spec.realServers)) return;

@@ -100,6 +100,8 @@ export interface StoredService {
   createdAt: Date;
   updatedAt: Date;
   deletedAt: Date | null;
+  /** When it was let go of: deleted, and left in the kernels of its nodes. */
+  releasedAt: Date | null;
   gates: StoredGate[];
 }
 
@@ -149,6 +151,7 @@ function serviceOf(row: Raw): StoredService {
     createdAt: date(row.createdAt),
     updatedAt: date(row.updatedAt),
     deletedAt: dateOrNull(row.deletedAt),
+    releasedAt: dateOrNull(row.releasedAt),
     gates: (row.gates as Raw[]).map((gate) => ({ ...(gate as unknown as StoredGate), since: date(gate.since) })),
   };
 }

@@ -1,6 +1,6 @@
 import { resourceKey } from "@trigon/model";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { createTestFleet, type TestAgent, type TestFleet } from "./testing/fleet.ts";
+import { createTestFleet, factsOf, type TestAgent, type TestFleet } from "./testing/fleet.ts";
 
 let fleet: TestFleet;
 let director: TestAgent;
@@ -97,6 +97,48 @@ test("one that is adopted becomes a virtual service that means the very same to 
   });
   expect((await show(80)).foreign).toEqual({ adopt: [keyOf(82)], remove: [] });
   expect(await audited("adopted")).toHaveLength(1);
+});
+
+test("one that was adopted is let go of, if its agent can: the plan says so to whoever had it, now and when it asks anew", async () => {
+  const [service] = (await fleet.caller.virtualService.list({})).data;
+  const { caller } = fleet;
+  const of = { id: service!.id };
+  expect((await caller.virtualService.adoption(of)).data).toMatchObject({
+    nodeId: id(),
+    refusal: expect.stringMatching(/too old/),
+  });
+  await expect(caller.virtualService.release(of)).rejects.toThrow(/too old/);
+  await director.report({ facts: { ...factsOf("lb-1", "192.0.2.2"), takes: ["released"] } });
+  expect((await caller.virtualService.adoption(of)).data).toMatchObject({ refusal: null });
+  const preview = await caller.virtualService.preview({ action: "release", ...of });
+  const [node] = preview.nodes.filter(({ nodeId }) => nodeId === id());
+  expect(node!.keeps).toContain("ipvsadm -A -t 192.0.2.99:82 -s wrr -p 60");
+  // Rules that close the VIP go, as they were not there before the adoption.
+  const undone = node!.steps.flatMap(({ commands }) => commands).filter((line) => line.includes("192.0.2.99"));
+  expect(undone.every((line) => line.startsWith("iptables "))).toBe(true);
+  expect((await caller.virtualService.list({})).data).toHaveLength(1);
+
+  await caller.virtualService.release(of);
+  expect((await caller.virtualService.list({})).data).toEqual([]);
+  const ids = [`ds:${of.id}`, "dv:192.0.2.99"];
+  const step = await director.fetch();
+  expect(step).toMatchObject({ released: expect.arrayContaining(ids), tombstones: expect.arrayContaining(ids) });
+  const whole = await director.api.agents.planFor(id(), null);
+  expect(whole).toMatchObject({ since: null, released: expect.arrayContaining(ids) });
+  expect(await fleet.database.sql(`SELECT actor FROM "auditEvent" WHERE event = 'virtualService.released'`)).toHaveLength(1);
+  const { data: changes } = await caller.change.list({ query: "old-shop" });
+  await expect(caller.change.undo({ id: changes[0]!.id })).rejects.toThrow(/released.*Adopt it again/);
+  // Adopted anew it is another virtual service, and nothing of it is let go of.
+  await director.report({ table: { rows: rowsOf(82).map((row) => ({ ...row })), total: 2 } });
+  await caller.node.adoptForeign({ id: id(), spec: { key: keyOf(82), name: "old-shop" } });
+  expect((await director.fetch()).released).toBeUndefined();
+  const [again] = (await caller.virtualService.list({})).data;
+  const { vip, port } = again!;
+  const own = await caller.virtualService.create({
+    spec: { name: "never-a-strangers", vip, port: port + 100, forwarding: "nat" },
+  });
+  await expect(caller.virtualService.release({ id: own.id })).rejects.toThrow(/was not adopted/);
+  await caller.virtualService.delete({ id: own.id, revision: "*" });
 });
 
 test("taking an adoption back is refused, since it would take the service out of the kernel; deleting it is not", async () => {

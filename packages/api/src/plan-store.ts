@@ -123,13 +123,16 @@ export class PlanStore {
         allowMassRemoval: isMarked,
         fragments: [...own.values()].map(briefFragment),
         tombstones: [],
+        ...releasedOf(state, state.services.keys()),
       };
     }
     const fragments: Fragment[] = [];
     const tombstones: string[] = [];
+    const touched: string[] = [];
     let isExplained = true;
     for (const subject of this.#touchedAfter(since.generation)) {
       const ids = fragmentIdsOfSubject(subject);
+      if (subject.kind === "service") touched.push(subject.id);
       for (const fragmentId of ids) {
         const fragment = own.get(fragmentId);
         if (fragment) fragments.push(fragment);
@@ -145,6 +148,7 @@ export class PlanStore {
       allowMassRemoval: isMarked || isExplained,
       fragments: fragments.map(briefFragment),
       tombstones,
+      ...releasedOf(state, touched),
     };
   }
 
@@ -176,6 +180,15 @@ export class PlanStore {
     if (plan.size === 0) this.#plans.delete(name);
     else this.#plans.set(name, plan);
   }
+}
+
+/** Fragments of those of these services that were let go of, and of their VIPs. */
+function releasedOf(state: FleetState, serviceIds: Iterable<string>): { released?: string[] } {
+  const released = [...serviceIds].flatMap((id) => {
+    const service = state.services.get(id);
+    return service?.releasedAt ? [...fragmentIdsOf(id), fragmentId.directorVip(service.spec.vip)] : [];
+  });
+  return released.length > 0 ? { released } : {};
 }
 
 function fragmentIdsOfSubject(subject: Subject): string[] {

@@ -11,7 +11,7 @@ import {
   type TableRow,
   type TouchedConnections,
 } from "@trigon/model";
-import { commandsFor, ResolveError, resolveFragment, sentenceOf } from "@trigon/planner";
+import { commandsFor, ResolveError, resolveFragment, sentenceOf, staysWhenReleased } from "@trigon/planner";
 import { type Claim, Desired, diff, isSettingKind, keyOf, type Step } from "@trigon/reconciler";
 import type { Draft } from "./draft.ts";
 import type { StoredNode } from "./fleet-rows.ts";
@@ -22,13 +22,13 @@ import type { ViewSources } from "./views.ts";
 
 /**
  * What a rehearsed write leads to, node by node: the agent's own `resolve` and `diff` over what each node last said. `adopted`: the key of a
- * foreign service that becomes ours as it stands.
+ * foreign service that becomes ours as it stands. `released`: what goes is let go of, and stays in the kernel where it carries packets.
  */
 export function previewNodes(
   draft: Draft,
   sources: ViewSources,
   counters: readonly ServiceCountersView[],
-  adopted?: string,
+  { adopted, released = false }: { adopted?: string; released?: boolean } = {},
 ): PreviewNode[] {
   const drafts = [draft, ...draft.foresee()];
   const after = drafts.at(-1)!.state;
@@ -44,7 +44,7 @@ export function previewNodes(
   const nodeIds = new Set<string>();
   for (const subject of subjects) addDifference(subject.before, subject.after, nodeIds);
   return [...nodeIds]
-    .flatMap((id) => previewNode(id, subjects, after, sources, connections, adopted) ?? [])
+    .flatMap((id) => previewNode(id, subjects, after, sources, connections, adopted, released) ?? [])
     .toSorted((a, b) => a.role.localeCompare(b.role) || a.nodeName.localeCompare(b.nodeName));
 }
 
@@ -63,6 +63,7 @@ function previewNode(
   { plans, live }: ViewSources,
   connections: ReadonlyMap<string, TouchedConnections>,
   adopted: string | undefined,
+  released: boolean,
 ): PreviewNode | undefined {
   const node = after.nodes.get(id);
   if (!node) return undefined;
@@ -98,6 +99,15 @@ function previewNode(
   for (const { fragmentId, next, resources: wanted } of nexts) {
     if (next) desired.replace(fragmentId, next.hash, wanted);
     else desired.remove(fragmentId);
+  }
+
+  if (released) {
+    preview.keeps = [];
+    for (const [key, resource] of was) {
+      if (desired.get(key) || !staysWhenReleased(resource)) continue;
+      keys.delete(key);
+      if (!isSettingKind(resource.kind)) preview.keeps.push(...commandsFor({ op: "create", to: resource }));
+    }
   }
 
   const rows = new Map(table?.rows.map((row) => [row.key, row]));

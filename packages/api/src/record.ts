@@ -7,6 +7,7 @@ import { enqueue } from "./outbox.ts";
 /** What happened, in the past tense; a closed set, so that the console can translate it. */
 export type AuditEventName =
   | `${"virtualService" | "directorGroup"}.${"created" | "updated" | "deleted"}`
+  | "virtualService.released"
   | `directorGroup.${"membersMoved" | "moveAsked" | "drillAsked" | "moveDone" | "moveFailed"}`
   | `node.${"enrolled" | "renamed" | "revoked" | "decommissioned" | "quarantined" | "renewed" | "certificateRetired" | "maintenanceBegun" | "maintenanceEnded" | "upgradeAsked" | "upgraded" | "upgradeFailed" | "unreachable" | "reachable"}`
   | `enrollmentToken.${"created" | "revoked" | "used" | "refused" | "scriptFetched" | "preflightFailed"}`

@@ -1,4 +1,5 @@
 import type {
+  AdoptionView,
   ApiTokenCreated,
   ApiTokenSpec,
   ApiTokenView,
@@ -84,6 +85,13 @@ export interface Services {
     preview(call: Call, input: ServiceWrite): Promise<ChangePreview>;
     /** Checks a spec without writing it. `id` when it is an edit of an existing service. */
     validate(spec: unknown, id: string | undefined): Promise<{ errors: FieldError[]; lint: LintFinding[] }>;
+  };
+  releases: {
+    /** Where a service was adopted, and what stands against its release; null: it was not. */
+    adoption(id: string): Promise<{ data: AdoptionView | null }>;
+    /** Forgets an adopted service and leaves it in the kernel. Throws `service.notAdopted`, `service.notReleasable` with the reason. */
+    release(call: Call, id: string): Promise<void>;
+    preview(call: Call, id: string): Promise<ChangePreview>;
   };
   directorGroups: {
     list(input: ListInput): Promise<Page<DirectorGroupView>>;

@@ -168,11 +168,12 @@ export const ServiceWrite = z.discriminatedUnion("action", [
   }),
   z.strictObject({ action: z.literal("patch"), id: Id, revision: Revision, spec: VirtualServicePatch }),
   z.strictObject({ action: z.literal("delete"), id: Id, revision: Revision }),
+  z.strictObject({ action: z.literal("release"), id: Id }),
   z.strictObject({ action: z.literal("bulk"), spec: BulkSpec }),
 ]);
 type ServiceWriteInput = z.infer<typeof ServiceWrite>;
 export type ServiceWrite =
-  | Exclude<ServiceWriteInput, { action: "putByName" }>
+  | Exclude<ServiceWriteInput, { action: "putByName" | "release" }>
   | { action: "putByName"; name: string; revision?: Revision; spec: VirtualServiceSpec };
 
 /** A write of a director group that can be rehearsed. */

@@ -30,6 +30,7 @@ export async function readFacts(client: RouteClient, isOurs: IsOurs, iptables: I
     resolvers: readResolvers(),
     iptables,
     ...(lacking.length > 0 ? { lacks: lacking } : {}),
+    takes: ["released"],
   };
 }
 

@@ -20,6 +20,8 @@ export const errorCodes = {
   "node.notConnected": { status: 409, retry: true },
   "node.noAnswer": { status: 504, retry: true },
   "node.busy": { status: 409, retry: true },
+  "service.notAdopted": { status: 409, retry: false },
+  "service.notReleasable": { status: 409, retry: false },
   "group.notPaired": { status: 409, retry: false },
   "group.notReady": { status: 409, retry: true },
   "group.moving": { status: 409, retry: true },

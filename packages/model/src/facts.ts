@@ -39,5 +39,7 @@ export const Facts = z.object({
   iptables: IptablesBackend,
   /** Kernel modules that some rules would like to have, and that this kernel has not. */
   lacks: z.array(z.string()).max(32).optional(),
+  /** What its agent understands that the first ones did not: `released` of a plan. */
+  takes: z.array(z.string().max(64)).max(32).optional(),
 });
 export type Facts = z.infer<typeof Facts>;

@@ -26,6 +26,7 @@ function isPlainEnvelope(body: unknown): body is PlanEnvelope {
     envelope.fragments.every(isOutline) &&
     (envelope.guard === undefined || PlanGuard.safeParse(envelope.guard).success) &&
     (envelope.insists === undefined || typeof envelope.insists === "boolean") &&
+    (envelope.released === undefined || PlanEnvelope.shape.released.safeParse(envelope.released).success) &&
     Array.isArray(envelope.tombstones) &&
     envelope.tombstones.every((id) => typeof id === "string")
   );

@@ -183,6 +183,11 @@ export const PlanEnvelope = z.object({
   fragments: z.array(RawFragment),
   /** Fragment ids that are no more; ids the agent never had are no error. */
   tombstones: z.array(z.string()),
+  /**
+   * Ids of fragments whose services were let go of: where one of them is no more, the agent forgets that its objects are its own and leaves them
+   * in the kernel as they are. Ids the agent never had are no error.
+   */
+  released: z.array(z.string()).optional(),
   /** Left out: what it brings stays, whether or not the controller can be reached with it. */
   guard: PlanGuard.optional(),
   /** The controller knows that this node put an earlier plan back by itself, and this is what it shall hold. Left out: it does not know. */

@@ -27,6 +27,8 @@ export const PreviewNode = z.object({
   observedAt: z.iso.datetime().nullable(),
   /** In the order in which they will be taken. */
   steps: z.array(PreviewStep),
+  /** What a release leaves in the kernel, by hand in the words of `ipvsadm` and `ip`; left out by all other writes. */
+  keeps: z.array(z.string()).optional(),
   /** What the node cannot do, or will not: something foreign is in the way. */
   problems: z.array(z.object({ code: z.string(), message: z.string() })),
 });

@@ -214,6 +214,16 @@ export const ForeignServiceView = z.object({
 });
 export type ForeignServiceView = z.infer<typeof ForeignServiceView>;
 
+/** That a virtual service was adopted: it stood in a director's table before Trigon had it. */
+export const AdoptionView = z.object({
+  nodeId: z.string(),
+  nodeName: z.string(),
+  at: At,
+  /** Why it cannot be let go of; null: it can. */
+  refusal: z.string().nullable(),
+});
+export type AdoptionView = z.infer<typeof AdoptionView>;
+
 /** The life of an enrollment, as the console's row shows it. */
 export const EnrollmentStage = z.enum([
   "created",

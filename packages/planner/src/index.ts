@@ -12,6 +12,7 @@ export * from "./network.ts";
 export { type ArrivalStep, arrivalKey, canProvePaths, pathKeys } from "./path-resources.ts";
 export * from "./plan-fragments.ts";
 export { tunnelAddress, tunnelName } from "./real-server.ts";
+export * from "./released.ts";
 export * from "./resolve.ts";
 export * from "./resolve-error.ts";
 export * from "./sentence.ts";

@@ -15,7 +15,11 @@ export const PlanPosition = z.object({
 export type PlanPosition = z.infer<typeof PlanPosition>;
 
 /** One accepted step: fragments that are new or changed, and ids that are no more. */
-export const PlanStep = PlanPosition.extend({ fragments: z.array(RawFragment), tombstones: z.array(z.string()) });
+export const PlanStep = PlanPosition.extend({
+  fragments: z.array(RawFragment),
+  tombstones: z.array(z.string()),
+  released: z.array(z.string()).optional(),
+});
 export type PlanStep = z.infer<typeof PlanStep>;
 
 const Snapshot = PlanPosition.extend({ format: z.literal(1), fragments: z.array(RawFragment) });

@@ -1,4 +1,5 @@
 import {
+  AdoptionView,
   ChangePreview,
   ConnectionTableView,
   FleetCountersView,
@@ -202,12 +203,41 @@ export const virtualServiceRouter = router({
     .meta({ scope: "virtual-service:write" })
     .input(ServiceWrite)
     .output(ChangePreview)
-    .mutation(({ ctx, input }) =>
-      ctx.services.virtualServices.preview(
+    .mutation(({ ctx, input }) => {
+      if (input.action === "release") return ctx.services.releases.preview(ctx.call, input.id);
+      return ctx.services.virtualServices.preview(
         ctx.call,
         input.action === "putByName" ? { ...input, spec: { ...input.spec, name: input.name } } : input,
-      ),
-    ),
+      );
+    }),
+
+  adoption: procedure
+    .meta({
+      scope: "read",
+      rest: {
+        method: "GET",
+        path: "/virtual-services/{id}/adoption",
+        tag,
+        summary: "Where a virtual service was adopted from, and whether it can be released",
+      },
+    })
+    .input(ById)
+    .output(z.object({ data: AdoptionView.nullable() }))
+    .query(({ ctx, input }) => ctx.services.releases.adoption(input.id)),
+
+  release: procedure
+    .meta({
+      scope: "virtual-service:write",
+      rest: {
+        method: "POST",
+        path: "/virtual-services/{id}/release",
+        tag,
+        summary: "Forget an adopted virtual service, and leave it in the kernel as it is",
+        preview: true,
+      },
+    })
+    .input(z.strictObject({ id: Id }))
+    .mutation(({ ctx, input }) => ctx.services.releases.release(ctx.call, input.id)),
 
   validate: procedure
     .meta({

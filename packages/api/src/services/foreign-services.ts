@@ -94,7 +94,7 @@ export function foreign({ db, store, live, sources, controllerAddresses }: Servi
       await store.write(call, adoption(id, input), {
         rehearse: (draft) => {
           const { spec } = draft.state.service(id);
-          const nodes = previewNodes(draft, sources, [], input.key);
+          const nodes = previewNodes(draft, sources, [], { adopted: input.key });
           const lint = lintOf(draft.state, spec, id);
           preview = { dryRun: true, changesAnything: true, before: null, after: spec, nodes, connections: null, lint };
         },

@@ -16,6 +16,8 @@ export interface ServiceEditor {
   put(draft: Draft, service: StoredService, input: VirtualServiceSpec, former?: readonly string[]): Promise<boolean>;
   /** Deletes it; one that is deleted already is no error. */
   remove(draft: Draft, id: string, revision: Revision): Promise<void>;
+  /** Deletes it, and has its nodes leave what carries its packets in their kernels. */
+  release(draft: Draft, service: StoredService): Promise<void>;
 }
 
 export function serviceEditor(controllerAddresses: () => readonly string[]): ServiceEditor {
@@ -29,7 +31,7 @@ export function serviceEditor(controllerAddresses: () => readonly string[]): Ser
     const spec = checked(draft.state, input, old, controllerAddresses(), [], heldBy);
     const { now } = draft;
     const [revision, createdAt, gates] = [(old?.revision ?? 0) + 1, old?.createdAt ?? now, old?.gates ?? []];
-    draft.putService({ id, spec, revision, createdAt, updatedAt: now, deletedAt: null, gates });
+    draft.putService({ id, spec, revision, createdAt, updatedAt: now, deletedAt: null, releasedAt: null, gates });
     draft.change({ action: "created", objectKind: "virtualService", objectId: id, objectName: spec.name, after: spec });
     draft.audit("virtualService.created", id, { name: spec.name });
   }
@@ -62,7 +64,14 @@ export function serviceEditor(controllerAddresses: () => readonly string[]): Ser
     draft.audit("virtualService.deleted", id, { name: spec.name });
   }
 
-  return { create, put, remove };
+  async function release(draft: Draft, service: StoredService): Promise<void> {
+    const { id, spec, revision } = service;
+    const { now } = draft;
+    draft.putService({ ...service, revision: revision + 1, updatedAt: now, deletedAt: now, releasedAt: now });
+    draft.change({ action: "deleted", objectKind: "virtualService", objectId: id, objectName: spec.name, before: spec });
+  }
+
+  return { create, put, remove, release };
 }
 
 export function patched(spec: StoredSpec, patch: VirtualServicePatch): VirtualServiceSpec {

@@ -47,6 +47,7 @@ export async function undo(draft: Draft, change: UndoableChange, services: Servi
     case "virtualService":
       if (action === "created") return services.remove(draft, id, "*");
       if (action === "updated") return putBack(draft, id, VirtualServiceSpec.parse(before), services);
+      if (draft.state.services.get(id)?.releasedAt) throw releasedSince(change);
       return services.create(draft, id, VirtualServiceSpec.parse(before));
     case "directorGroup":
       if (action === "created") return deleteGroup(draft, id);
@@ -105,6 +106,11 @@ function checkSpec<T extends { revision: number; deletedAt: Date | null }>(
       ? !live
       : live !== undefined && canonicalJson(specOf(live)) === canonicalJson(parsed(schema, change.after));
   if (!isAsLeft) throw changedSince(change, object?.revision);
+}
+
+function releasedSince({ objectName }: UndoableChange): DomainError {
+  const detail = `${objectName} was released: it stands in the kernel as a foreign service. Adopt it again, on the director's page.`;
+  return new DomainError("change.irreversible", detail);
 }
 
 function changedSince({ objectName }: UndoableChange, revision: number | undefined): DomainError {

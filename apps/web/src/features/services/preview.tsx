@@ -91,6 +91,30 @@ export function DeletionPreview({ id, revision }: { id: string; revision: number
   return <PreviewAnswer preview={preview.data} error={preview.error} />;
 }
 
+/** What a release would do and what it leaves in the kernels, or why it cannot be. */
+export function ReleasePreview({ id, revision }: { id: string; revision: number }) {
+  const t = useTranslations("preview");
+  const trpc = useTRPC();
+  const client = useTRPCClient();
+  const { data, error } = useQuery({
+    queryKey: [...trpc.virtualService.preview.mutationKey(), "release", id, revision],
+    queryFn: ({ signal }) => client.virtualService.preview.mutate({ action: "release", id }, { signal }),
+    retry: false,
+  });
+  const kept = data?.nodes.filter(({ keeps }) => keeps && keeps.length > 0) ?? [];
+  return (
+    <>
+      {kept.map(({ nodeId, nodeName, keeps }) => (
+        <div key={nodeId} className="mb-3">
+          <p>{t("keeps", { node: nodeName })}</p>
+          <pre className="overflow-x-auto font-mono text-xs">{keeps!.join("\n")}</pre>
+        </div>
+      ))}
+      <PreviewAnswer preview={data} error={error} />
+    </>
+  );
+}
+
 /** What one thing done to many services would do, read while its dialog is open. */
 export function BulkPreview({ spec }: { spec: Inputs["virtualService"]["bulk"]["spec"] }) {
   const trpc = useTRPC();

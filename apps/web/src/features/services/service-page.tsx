@@ -2,7 +2,7 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { endpoint, type VirtualServiceView } from "@trigon/model";
 import { Button, buttonStyle, Callout, ConfirmDialog, Disclosure, SkeletonRows, Tabs, toast } from "@trigon/ui";
-import { Pencil, Power, Trash2, Waypoints } from "lucide-react";
+import { Pencil, Power, Trash2, Unlink, Waypoints } from "lucide-react";
 import Link from "next/link";
 import { useRouter, useSearchParams } from "next/navigation";
 import { useMemo, useState } from "react";
@@ -18,7 +18,7 @@ import { ChangeList } from "../records/change-list.tsx";
 import { ConnectionsTab } from "./connections-tab.tsx";
 import { Lint, useValidation } from "./lint.tsx";
 import { LiveTab } from "./live-tab.tsx";
-import { DeletionPreview } from "./preview.tsx";
+import { DeletionPreview, ReleasePreview } from "./preview.tsx";
 import { SettingsTab } from "./settings-tab.tsx";
 import { specOf } from "./spec.ts";
 
@@ -163,7 +163,56 @@ function Changing({ view, liveConnections }: { view: VirtualServiceView; liveCon
       >
         <Power aria-hidden /> {view.enabled ? t("switchOff") : t("switchOn")}
       </Button>
+      <ReleaseButton view={view} />
       <DeleteButton view={view} liveConnections={liveConnections} />
+    </>
+  );
+}
+
+/** Only for a service that was adopted: Trigon forgets it, and leaves it in the kernel. */
+function ReleaseButton({ view }: { view: VirtualServiceView }) {
+  const t = useTranslations();
+  const trpc = useTRPC();
+  const router = useRouter();
+  const queryClient = useQueryClient();
+  const [isOpen, setOpen] = useState(false);
+  const adoption = useQuery(trpc.virtualService.adoption.queryOptions({ id: view.id })).data?.data;
+  const release = useMutation(
+    trpc.virtualService.release.mutationOptions({
+      onSuccess: () => {
+        toast.success(t("service.released", { name: view.name }));
+        router.push("/services");
+        void queryClient.invalidateQueries(trpc.virtualService.rows.pathFilter());
+      },
+    }),
+  );
+  if (!adoption) return null;
+  return (
+    <>
+      <Button variant="dangerQuiet" onClick={() => setOpen(true)}>
+        <Unlink aria-hidden /> {t("service.release")}
+      </Button>
+      <ConfirmDialog
+        open={isOpen}
+        onOpenChange={(open) => {
+          setOpen(open);
+          if (!open) release.reset();
+        }}
+        title={t("service.releaseTitle", { name: view.name })}
+        consequence={
+          <>
+            <p>{t("service.releaseConsequence", { node: adoption.nodeName })}</p>
+            <Disclosure summary={t("service.deletePreview")}>
+              <ReleasePreview id={view.id} revision={view.revision} />
+            </Disclosure>
+          </>
+        }
+        confirmLabel={t("service.release")}
+        cancelLabel={t("common.cancel")}
+        loading={release.isPending}
+        error={release.error ? <ProblemCallout error={release.error} /> : undefined}
+        onConfirm={() => release.mutate({ id: view.id })}
+      />
     </>
   );
 }
