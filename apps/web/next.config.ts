@@ -14,6 +14,13 @@ const contentSecurityPolicy = [
   "frame-ancestors 'none'",
 ].join("; ");
 
+// A production build puts a Brotli copy beside each of them (compress.mjs): a sixth smaller than what is compressed on the way.
+const takesBrotli = { type: "header" as const, key: "accept-encoding", value: "(?:.*,)?\\s*br\\s*(?:,.*)?" };
+const brotli = [
+  { folder: "/_next/static/:path*", ending: "js", type: "application/javascript; charset=UTF-8" },
+  { folder: "/_next/static/:path*", ending: "css", type: "text/css; charset=UTF-8" },
+].map(({ folder, ending, type }) => ({ source: `${folder}/:file([^/]+\\.${ending})`, copy: `${folder}/:file.br`, type }));
+
 const config: NextConfig = {
   poweredByHeader: false,
   reactStrictMode: true,
@@ -30,7 +37,23 @@ const config: NextConfig = {
         { key: "Referrer-Policy", value: "same-origin" },
       ],
     },
+    ...(isDevelopment ? [] : brotli).flatMap(({ source, type }) => [
+      { source, headers: [{ key: "Vary", value: "Accept-Encoding" }] },
+      {
+        source,
+        has: [takesBrotli],
+        headers: [
+          { key: "Content-Encoding", value: "br" },
+          { key: "Content-Type", value: type },
+        ],
+      },
+    ]),
   ],
+  rewrites: async () => ({
+    beforeFiles: (isDevelopment ? [] : brotli).map(({ source, copy }) => ({ source, has: [takesBrotli], destination: copy })),
+    afterFiles: [],
+    fallback: [],
+  }),
 };
 
 export default config;
