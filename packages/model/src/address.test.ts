@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { canonicalAddress, endpoint, familyOf, hostPrefix, IpAddress, inNetwork, unusableReason } from "./address.ts";
+import { canonicalAddress, familyOf, hostPrefix, IpAddress, inNetwork, unusableReason } from "./address.ts";
+import { endpoint } from "./endpoint.ts";
 
 describe("an address has one spelling", () => {
   test.each([

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { syncStates } from "./words.ts";
 
 /** One thing people can know about an object. `unknown` is an honest answer. */
 export const Condition = z.object({
@@ -11,7 +12,7 @@ export const Condition = z.object({
 export type Condition = z.infer<typeof Condition>;
 
 /** The word and icon of a chip; always shown with its reason. */
-export const SyncState = z.enum(["inSync", "applying", "waiting", "failed", "conflict", "unknown", "disabled"]);
+export const SyncState = z.enum(syncStates);
 export type SyncState = z.infer<typeof SyncState>;
 
 /** One node's part in an object: what the controller wants of it and what it last reported. */

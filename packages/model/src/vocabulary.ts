@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { IpAddress } from "./address.ts";
+import { forwardings } from "./words.ts";
 
 /** How a director hands a packet to a real server. `fullnat` is the kernel's masquerading plus source NAT. */
-export const Forwarding = z.enum(["dr", "tun", "nat", "fullnat"]);
+export const Forwarding = z.enum(forwardings);
 export type Forwarding = z.infer<typeof Forwarding>;
 
 /** What wraps a packet in Tunnel forwarding: IP in IP (RFC 2003), GRE (RFC 2784) or GUE, which is IP in IP in UDP (draft-ietf-intarea-gue). */

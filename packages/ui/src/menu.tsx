@@ -1,60 +1,82 @@
 "use client";
-import { Check } from "lucide-react";
-import { DropdownMenu } from "radix-ui";
-import type { ReactElement, ReactNode } from "react";
+import {
+  cloneElement,
+  createContext,
+  type KeyboardEvent,
+  type MouseEvent,
+  type ReactElement,
+  type ReactNode,
+  useContext,
+  useState,
+} from "react";
 
-const item =
-  "flex cursor-default select-none items-center gap-2 rounded px-2.5 py-1.5 outline-none data-[highlighted]:bg-sunken [&_svg]:size-4";
-
-/** A drop-down menu; `trigger` is the button that opens it. */
-export function Menu(props: { trigger: ReactElement; children: ReactNode; align?: "start" | "end" }) {
-  return (
-    <DropdownMenu.Root modal={false}>
-      <DropdownMenu.Trigger asChild>{props.trigger}</DropdownMenu.Trigger>
-      <DropdownMenu.Portal>
-        <DropdownMenu.Content
-          align={props.align ?? "end"}
-          sideOffset={6}
-          className="z-50 min-w-44 rounded-lg border border-line bg-surface p-1 shadow-high"
-        >
-          {props.children}
-        </DropdownMenu.Content>
-      </DropdownMenu.Portal>
-    </DropdownMenu.Root>
-  );
+export interface MenuProps {
+  /** The button that opens it. */
+  trigger: ReactElement;
+  children: ReactNode;
+  align?: "start" | "end";
 }
-
-export function MenuItem(props: { onSelect: () => void; children: ReactNode }) {
-  return (
-    <DropdownMenu.Item className={item} onSelect={props.onSelect}>
-      {props.children}
-    </DropdownMenu.Item>
-  );
+export interface MenuItemProps {
+  onSelect: () => void;
+  children: ReactNode;
 }
-
-/** A heading inside a menu. */
-export function MenuLabel({ children }: { children: ReactNode }) {
-  return <DropdownMenu.Label className="px-2.5 py-1.5 text-soft text-xs">{children}</DropdownMenu.Label>;
+export interface MenuLabelProps {
+  children: ReactNode;
 }
-
-/** One of several: the chosen one carries a tick. */
-export function MenuChoice<K extends string>(props: {
+export interface MenuChoiceProps<K extends string> {
   value: K;
   onValueChange: (value: K) => void;
   items: { value: K; label: ReactNode; lang?: string }[];
-}) {
-  return (
-    <DropdownMenu.RadioGroup value={props.value} onValueChange={(value) => props.onValueChange(value as K)}>
-      {props.items.map((choice) => (
-        <DropdownMenu.RadioItem key={choice.value} value={choice.value} lang={choice.lang} className={item}>
-          <span className="grid size-4 place-items-center">
-            <DropdownMenu.ItemIndicator>
-              <Check aria-hidden />
-            </DropdownMenu.ItemIndicator>
-          </span>
-          {choice.label}
-        </DropdownMenu.RadioItem>
-      ))}
-    </DropdownMenu.RadioGroup>
-  );
+}
+
+type MenuParts = typeof import("./menu-parts.tsx");
+const Parts = createContext<MenuParts | null>(null);
+const load = () => import("./menu-parts.tsx");
+
+/** A drop-down menu. What draws it is fetched when a pointer or the focus comes to its button. */
+export function Menu(props: MenuProps) {
+  const [opened, setOpened] = useState<{ parts: MenuParts; isByKeyboard: boolean } | null>(null);
+  if (opened)
+    return (
+      <Parts value={opened.parts}>
+        <opened.parts.Root {...props} isByKeyboard={opened.isByKeyboard} />
+      </Parts>
+    );
+  const prepare = () => void load().catch(() => undefined);
+  const open = (isByKeyboard: boolean) =>
+    void load().then(
+      (parts) => setOpened({ parts, isByKeyboard }),
+      () => undefined,
+    );
+  return cloneElement(props.trigger as ReactElement<Record<string, unknown>>, {
+    "aria-haspopup": "menu",
+    "aria-expanded": false,
+    "data-state": "closed",
+    onPointerEnter: prepare,
+    onFocus: prepare,
+    // A click that no pointer made has no count (UI Events).
+    onClick: ({ detail }: MouseEvent) => open(detail === 0),
+    onKeyDown: (event: KeyboardEvent) => {
+      if (event.key !== "ArrowDown") return;
+      event.preventDefault();
+      open(true);
+    },
+  });
+}
+
+export function MenuItem(props: MenuItemProps) {
+  const parts = useContext(Parts);
+  return parts ? <parts.Item {...props} /> : null;
+}
+
+/** A heading inside a menu. */
+export function MenuLabel(props: MenuLabelProps) {
+  const parts = useContext(Parts);
+  return parts ? <parts.Label {...props} /> : null;
+}
+
+/** One of several: the chosen one carries a tick. */
+export function MenuChoice<K extends string>(props: MenuChoiceProps<K>) {
+  const parts = useContext(Parts);
+  return parts ? <parts.Choice {...props} /> : null;
 }

@@ -1,6 +1,6 @@
 "use client";
 import { keepPreviousData, useQuery, useQueryClient } from "@tanstack/react-query";
-import { endpoint, Forwarding, type ServiceCountersView, type ServiceRow, SyncState } from "@trigon/model";
+import { endpoint, forwardings, type ServiceCountersView, type ServiceRow, syncStates } from "@trigon/model";
 import {
   Button,
   buttonStyle,
@@ -45,8 +45,8 @@ export function ServicesPage() {
   const filter = useFilter();
   const asked = {
     query: filter.query || undefined,
-    forwarding: Forwarding.options.find((one) => one === filter.forwarding),
-    state: SyncState.options.find((one) => one === filter.state),
+    forwarding: forwardings.find((one) => one === filter.forwarding),
+    state: syncStates.find((one) => one === filter.state),
     ...{ order: filter.order, descending: filter.descending },
   };
   const rows = useQuery(
@@ -296,7 +296,7 @@ function FilterBar({ filter }: { filter: Filter }) {
         onChange={(event) => filter.set("forwarding", event.target.value)}
       >
         <option value="">{t("services.anyForwarding")}</option>
-        {Forwarding.options.map((forwarding) => (
+        {forwardings.map((forwarding) => (
           <option key={forwarding} value={forwarding}>
             {t(`forwarding.${forwarding}.short`)}
           </option>
@@ -309,7 +309,7 @@ function FilterBar({ filter }: { filter: Filter }) {
         onChange={(event) => filter.set("state", event.target.value)}
       >
         <option value="">{t("services.anyState")}</option>
-        {SyncState.options.map((state) => (
+        {syncStates.map((state) => (
           <option key={state} value={state}>
             {t(`sync.${state}`)}
           </option>
