@@ -12,7 +12,7 @@ import { serveControl } from "./control.ts";
 import { Doctor } from "./doctor.ts";
 import { Duplicates } from "./duplicates.ts";
 import { ControllerLink } from "./link/controller-link.ts";
-import { sendCounters } from "./link/counting.ts";
+import { Looking, sendCounters } from "./link/counting.ts";
 import { watchListeners } from "./link/listeners.ts";
 import { Reporter, type Run } from "./link/reporter.ts";
 import { type Log, reasonOf } from "./log.ts";
@@ -118,6 +118,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
       bootId: loop.facts?.bootId ?? "unknown",
       runId: `${new Date().toISOString()}-${randomBytes(4).toString("hex")}`,
     };
+    const looking = new Looking();
     const current: ControllerLink = new ControllerLink({
       identity,
       stateDirectory: paths.state,
@@ -131,6 +132,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
           health.hasten(serviceId);
           proofs.hasten(serviceId);
         },
+        onWatch: (seconds) => looking.tell(seconds),
         onAsk: async (question) => (await import("./ask/answer.ts")).answerTo(question, { kernel, upgrades }),
         onState: (state, reason) => log.info(`controller: ${state}`, reason === null ? {} : { reason }),
       },
@@ -141,7 +143,7 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
     current.start();
     reporter.changed();
     void watchListeners({ loop, link: current, log, signal });
-    void sendCounters({ kernel, loop, drains, proofs, link: current, run, log, signal });
+    void sendCounters({ kernel, loop, drains, proofs, link: current, run, looking, log, signal });
   } else log.info("This node is not enrolled: it keeps what was applied by hand");
 
   const onReload = () => {

@@ -77,6 +77,7 @@ export async function startController(options: {
       onNodeChanged: (nodeId, generation) => hub.announce(nodeId, generation),
       onNodeEdited: (nodeId) => hub.wake(nodeId),
       onProbe: (nodeId, serviceId) => hub.probe(nodeId, serviceId),
+      onWatch: (seconds) => hub.watch(seconds),
       onAsk: (nodeId, id, question) => hub.ask(nodeId, id, question),
       log: (line) => log.warn(line),
     });

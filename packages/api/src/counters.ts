@@ -16,6 +16,8 @@ interface Pair {
 export interface CountersOptions {
   db: Database;
   now: () => number;
+  /** A reader looks at figures. */
+  onLook?: () => void;
 }
 
 /** A node's samples are written at most this often; what this replica heard itself is always newest in memory. */
@@ -62,7 +64,8 @@ export class CounterStore {
 
   /** Takes in what other replicas heard. */
   async look(): Promise<void> {
-    const { db, now } = this.#options;
+    const { db, now, onLook } = this.#options;
+    onLook?.();
     if (now() - this.#lookedAt < lookMs) return;
     const since = new Date(this.#lookedAt === 0 ? 0 : this.#lookedAt - 2 * saveMs);
     this.#lookedAt = now();

@@ -11,7 +11,7 @@ import { CounterStore } from "./counters.ts";
 import { FleetStore } from "./fleet-store.ts";
 import { Live } from "./live.ts";
 import { newId } from "./new-id.ts";
-import { readNews } from "./news.ts";
+import { newsText, readNews } from "./news.ts";
 import { Notifier } from "./notifier.ts";
 import { controllerCall } from "./record.ts";
 import type { ServiceContext } from "./service-context.ts";
@@ -40,6 +40,10 @@ import type { Services } from "./services.ts";
 import { Statistics } from "./statistics.ts";
 import { Watchers } from "./watchers.ts";
 
+/** Nodes count often for so long after somebody looked at figures; while somebody goes on looking it is said again. */
+const watchSeconds = 15;
+const watchAgainMs = 5_000;
+
 export interface ApiOptions {
   db: Database;
   /** 32 bytes that open the secrets in the database; see `loadSecretKey`. */
@@ -62,6 +66,8 @@ export interface ApiOptions {
   onNodeEdited?: (nodeId: string) => void;
   /** A director shall probe a service at once. */
   onProbe?: (directorNodeId: string, serviceId: string) => void;
+  /** Somebody looks at figures for so many seconds: nodes that are connected here shall send theirs more often. */
+  onWatch?: (seconds: number) => void;
   /** A node that is connected here shall answer a question. */
   onAsk?: (nodeId: string, id: string, question: unknown) => void;
   log?: (line: string) => void;
@@ -125,7 +131,16 @@ export async function createApi(options: ApiOptions): Promise<Api> {
     },
   });
   const watchers = new Watchers(() => store.state.sequence);
-  const counterStore = new CounterStore({ db, now });
+  // Said again while it holds, so that nodes forget it when the controller is gone. What another replica said need not be said here.
+  let watchSaidAt = Number.NEGATIVE_INFINITY;
+  const onLook = () => {
+    if (performance.now() - watchSaidAt < watchAgainMs) return;
+    watchSaidAt = performance.now();
+    db.tell(newsText({ kind: "watch", seconds: watchSeconds })).catch((error: Error) =>
+      log(`nodes could not be told that somebody looks: ${error.message}`),
+    );
+  };
+  const counterStore = new CounterStore({ db, now, onLook });
   const traffic = new Statistics({ db, now, steady: () => performance.now(), log });
   const context: ServiceContext = {
     db,
@@ -172,6 +187,9 @@ export async function createApi(options: ApiOptions): Promise<Api> {
         switch (news?.kind) {
           case "probe":
             return options.onProbe?.(news.nodeId, news.serviceId);
+          case "watch":
+            watchSaidAt = performance.now();
+            return options.onWatch?.(news.seconds);
           case "ask":
             return options.onAsk?.(news.nodeId, news.id, news.question);
           case "answer":

@@ -6,6 +6,8 @@ export type News =
   | { kind: "node"; id: string }
   /** A director shall look at a service at once. */
   | { kind: "probe"; nodeId: string; serviceId: string }
+  /** Somebody looks at figures: all nodes send theirs more often for so many seconds. */
+  | { kind: "watch"; seconds: number }
   /** Whoever a node is connected to asks it. Small: Postgres carries 8,000 bytes. */
   | { kind: "ask"; nodeId: string; id: string; question: unknown }
   /** A node's answer lies in the database. */

@@ -16,6 +16,20 @@ afterAll(async () => {
   await first.close();
 });
 
+test("who looks at figures at one replica is told to the nodes of all, once for many readers; writes and reports tell nothing", async () => {
+  await agents[0]!.turn();
+  await first.caller.virtualService.list({});
+  await first.caller.node.list({});
+  expect([first.watched, second.watched]).toEqual([[], []]);
+  await Promise.all([first, first, second].map(({ caller }) => caller.virtualService.fleetCounters()));
+  await until(async () => first.watched.length > 0 && second.watched.length === first.watched.length);
+  const told = first.watched.length;
+  expect(told).toBeLessThanOrEqual(2); // both replicas may have said it at the same moment
+  expect(new Set([...first.watched, ...second.watched])).toEqual(new Set([15]));
+  for (let reader = 0; reader < 20; reader++) await (reader % 2 ? first : second).caller.virtualService.counters({});
+  expect(first.watched).toHaveLength(told);
+});
+
 /** A small generator with a seed, so that a failure can be run again. */
 function randomOf(seed: number): (below: number) => number {
   let state = seed;

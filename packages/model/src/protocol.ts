@@ -227,6 +227,8 @@ export const StreamEvent = z.discriminatedUnion("type", [
   z.object({ type: z.literal("hint"), hint: z.enum(["reportNow", "renew"]) }),
   /** A real server says that something about this service's listener changed: look at once. */
   z.object({ type: z.literal("probe"), serviceId: z.string() }),
+  /** Somebody looks at figures for so many seconds from now, or longer if it is said again: counters are sent more often. */
+  z.object({ type: z.literal("watch"), seconds: z.number().positive().max(60) }),
   /** Answered by `POST /agent/v1/answer`. Left unparsed: one that this agent does not know is answered as such. */
   z.object({ type: z.literal("ask"), id: z.string(), question: z.unknown() }),
 ]);

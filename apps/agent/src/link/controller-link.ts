@@ -33,6 +33,8 @@ export interface LinkHandlers {
   onReportNow(): void;
   /** A real server says that this service's listener there came or went. */
   onProbe(serviceId: string): void;
+  /** Somebody looks at this node's figures for so many seconds. */
+  onWatch?(seconds: number): void;
   /** The controller wants to know something of this node. */
   onAsk(question: unknown): Promise<{ answer: unknown } | { problem: string }>;
   onState(state: LinkState, reason: string | null): void;
@@ -204,6 +206,7 @@ export class ControllerLink {
       if (position?.fleetId !== this.#identity.enrollment.fleetId || event.data.generation > position.generation)
         void this.fetchPlan();
     } else if (event.data.type === "probe") this.#handlers.onProbe(event.data.serviceId);
+    else if (event.data.type === "watch") this.#handlers.onWatch?.(event.data.seconds);
     else if (event.data.type === "ask") void this.#answer(event.data.id, event.data.question);
     else if (event.data.hint === "renew") void this.#renew();
     else this.#handlers.onReportNow();

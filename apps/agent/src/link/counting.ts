@@ -9,12 +9,45 @@ import type { PathProofs } from "../path/proofs.ts";
 import type { ControllerLink } from "./controller-link.ts";
 import type { Run } from "./reporter.ts";
 
-const everyMs = 2_000;
+const watchedMs = 1_000;
+const unwatchedMs = 10_000;
 const mostMs = 15_000;
 const keptCosts = 8;
 
+/** How often figures are wanted: often while somebody looks, which holds only for as long as the controller says it. */
+export class Looking {
+  readonly #now: () => number;
+  #until = Number.NEGATIVE_INFINITY;
+  #alarm = new AbortController();
+
+  constructor(now: () => number = () => performance.now()) {
+    this.#now = now;
+  }
+
+  /** Somebody looks for so many seconds; who waits for the next figures waits anew. */
+  tell(seconds: number): void {
+    const wasOn = this.isOn;
+    this.#until = Math.max(this.#until, this.#now() + seconds * 1000);
+    if (!wasOn) this.#alarm.abort();
+  }
+
+  get isOn(): boolean {
+    return this.#now() < this.#until;
+  }
+
+  /** Until figures are due again that were last read at `beganMs`; never sooner than `leastMs` after that. */
+  async due(beganMs: number, leastMs: number, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      const left = beganMs + Math.max(this.isOn ? watchedMs : unwatchedMs, leastMs) - this.#now();
+      if (left <= 0) return;
+      this.#alarm = new AbortController();
+      await sleep(left, undefined, { signal: AbortSignal.any([signal, this.#alarm.signal]) }).catch(() => undefined);
+    }
+  }
+}
+
 /**
- * Sends counters every two seconds, or less often where reading them takes long: a fortieth of the time goes into it, but that nobody waits
+ * Sends counters every second while somebody looks and else every ten, or less often where reading them takes long: a fortieth of the time goes into it, but that nobody waits
  * longer than a quarter of a minute.
  */
 export async function sendCounters(options: {
@@ -24,10 +57,11 @@ export async function sendCounters(options: {
   proofs: PathProofs;
   link: ControllerLink;
   run: Run;
+  looking: Looking;
   log: Log;
   signal: AbortSignal;
 }): Promise<void> {
-  const { kernel, loop, drains, proofs, link, run, log, signal } = options;
+  const { kernel, loop, drains, proofs, link, run, looking, log, signal } = options;
   let trouble: string | null = null;
   const costs: number[] = [];
   while (!signal.aborted) {
@@ -53,9 +87,11 @@ export async function sendCounters(options: {
     // What else the machine does makes a reading long, but not dear: the shortest of the last says what it costs.
     if (isCounted) costs.push(took);
     if (costs.length > keptCosts) costs.shift();
-    await sleep(Math.max(everyMs - took, Math.min(mostMs, 40 * Math.min(...costs, mostMs))), undefined, { signal }).catch(
-      () => undefined,
-    );
+    const isReady = isCounted || link.state.state === "streaming";
+    const dearMs = took + Math.min(mostMs, 40 * Math.min(...costs, mostMs));
+    // Before there is anything to count, or anybody to tell, it is looked for again soon.
+    if (isReady && loop.fragments.size > 0) await looking.due(began, costs.length > 0 ? dearMs : 0, signal);
+    else await sleep(watchedMs, undefined, { signal }).catch(() => undefined);
   }
 }
 

@@ -213,6 +213,7 @@ async function connect(who: Identity = identity()): Promise<void> {
       onPlan: (plan) => (loop.accept(plan).verdict === "gap" ? "gap" : "done"),
       onReportNow: () => reporter?.now(),
       onProbe: () => undefined,
+      onWatch: (seconds) => watched.push(seconds),
       onAsk: async (question) => ({ answer: { echo: question } }),
       onState: () => undefined,
     },
@@ -223,10 +224,21 @@ async function connect(who: Identity = identity()): Promise<void> {
   reporter.changed();
 }
 
+const watched: number[] = [];
+
 const fragment = (name: string) => directorService(name);
 const plan = (generation: number, fragments: PlanEnvelope["fragments"]) => planEnvelope(generation, { fragments });
 const reported = (id: string) =>
   state.reports.some(({ fragments }) => fragments.some((one) => one.id === id && one.state === "applied"));
+
+test("that somebody looks is heard on the stream, and nonsense of it is not", async () => {
+  await connect();
+  await eventually(() => state.streams.size === 1);
+  for (const stream of state.streams)
+    for (const seconds of [-1, 1e9, 15]) stream.write(`event: watch\ndata: ${JSON.stringify({ type: "watch", seconds })}\n\n`);
+  await eventually(() => watched.length > 0);
+  expect(watched).toEqual([15]);
+});
 
 test("a question asked on the stream is answered, once, under its id", async () => {
   await connect();

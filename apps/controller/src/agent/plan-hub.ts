@@ -1,7 +1,7 @@
 import type { StreamEvent } from "@trigon/model";
 
 /** What is said once, and does not matter to who was not listening. */
-type Word = Extract<StreamEvent, { type: "probe" | "ask" }>;
+type Word = Extract<StreamEvent, { type: "probe" | "ask" | "watch" }>;
 
 /** Wakes the open stream of a node. Level-triggered: only the newest generation counts, so a slow reader never builds a queue. */
 export class PlanHub {
@@ -9,6 +9,8 @@ export class PlanHub {
   readonly #wakers = new Map<string, Set<() => void>>();
   /** Words not yet told, by open stream of a node. The same word twice is one. */
   readonly #words = new Map<string, Set<Map<string, Word>>>();
+
+  #watchedUntil = Number.NEGATIVE_INFINITY;
 
   /** The node's plan is now of `generation`. */
   announce(nodeId: string, generation: number): void {
@@ -33,6 +35,15 @@ export class PlanHub {
     const newest = [...(this.#words.get(nodeId) ?? [])].at(-1);
     newest?.set(`ask ${id}`, { type: "ask", id, question });
     this.wake(nodeId);
+  }
+
+  /** Somebody looks at figures: told to all nodes, and to those that come while it holds. */
+  watch(seconds: number): void {
+    this.#watchedUntil = Math.max(this.#watchedUntil, performance.now() + seconds * 1000);
+    for (const [nodeId, streams] of this.#words) {
+      for (const words of streams) words.set("watch", { type: "watch", seconds });
+      this.wake(nodeId);
+    }
   }
 
   newest(nodeId: string): number | undefined {
@@ -63,6 +74,11 @@ export class PlanHub {
     const wakers = this.#wakers.get(nodeId) ?? new Set();
     this.#wakers.set(nodeId, wakers.add(waker));
     const words = new Map<string, Word>();
+    const seconds = (this.#watchedUntil - performance.now()) / 1000;
+    if (seconds > 0) {
+      words.set("watch", { type: "watch", seconds });
+      woken = true;
+    }
     const listeners = this.#words.get(nodeId) ?? new Set();
     this.#words.set(nodeId, listeners.add(words));
     const newer = (since: number) => {

@@ -2,11 +2,11 @@ import { expect, test } from "vitest";
 import { PlanHub } from "./plan-hub.ts";
 import { planStream } from "./plan-stream.ts";
 
-function open(hub: PlanHub, since: number, mayStay = () => true) {
+function open(hub: PlanHub, since: number, mayStay = () => true, nodeId = "node_a") {
   const abort = new AbortController();
   const closed = { count: 0 };
   const onClose = () => void closed.count++;
-  const stream = planStream({ hub, nodeId: "node_a", since, mayStay, signal: abort.signal, onAlive: () => undefined, onClose });
+  const stream = planStream({ hub, nodeId, since, mayStay, signal: abort.signal, onAlive: () => undefined, onClose });
   const reader = stream.getReader();
   const read = async () => {
     const { value, done } = await reader.read();
@@ -42,6 +42,21 @@ test("a service to probe at once is told to its own director's streams, once, an
   hub.announce("node_a", 2);
   expect(await after).toContain("id: 2\n");
   await reader.cancel();
+});
+
+test("that somebody looks is told to every node, and to one that comes while it holds", async () => {
+  const hub = new PlanHub();
+  const [a, b] = [open(hub, 0), open(hub, 0, undefined, "node_b")];
+  for (const { read } of [a, b]) await read();
+  const [atA, atB] = [a.read(), b.read()];
+  hub.watch(15);
+  expect([await atA, await atB]).toEqual(Array(2).fill('event: watch\ndata: {"type":"watch","seconds":15}\n\n'));
+  const late = open(hub, 0, undefined, "node_c");
+  await late.read();
+  const told = /"seconds":([\d.]+)/.exec((await late.read()) ?? "")?.[1];
+  expect(Number(told)).toBeGreaterThan(10);
+  expect(Number(told)).toBeLessThanOrEqual(15);
+  for (const { reader } of [a, b, late]) await reader.cancel();
 });
 
 test("a question goes to one stream of its node, the newest", async () => {

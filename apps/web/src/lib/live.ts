@@ -74,7 +74,7 @@ function throttle(run: () => void, intervalMs: number): () => void {
 
 export type CountersById = ReadonlyMap<string, ServiceCountersView>;
 
-/** Live counters by service, about every two seconds; undefined until the first arrive. */
+/** Live counters by service, every second or, of many services, every two; undefined until the first arrive. */
 export function useCounters(serviceIds: string[]): CountersById | undefined {
   const trpc = useTRPC();
   const visible = useVisible();

@@ -20,6 +20,8 @@ export interface TestFleet {
   clock: { aheadMs: number };
   /** Nodes that were told of a new plan, with its generation. */
   woken: { nodeId: string; generation: number }[];
+  /** For how many seconds this replica's nodes were told that somebody looks. */
+  watched: number[];
   /** What nodes were asked by way of this replica. */
   asked: { nodeId: string; id: string; question: unknown }[];
   /** A second replica on the same database. */
@@ -43,6 +45,7 @@ async function replicaOn(database: TestDatabase): Promise<TestFleet> {
   const clock = { aheadMs: 0 };
   const woken: TestFleet["woken"] = [];
   const asked: TestFleet["asked"] = [];
+  const watched: TestFleet["watched"] = [];
   const api = await createApi({
     hashPassword: async () => "not a hash",
     db,
@@ -53,6 +56,7 @@ async function replicaOn(database: TestDatabase): Promise<TestFleet> {
     controllerAddresses: () => ["192.0.2.250"],
     now: () => Date.now() + clock.aheadMs,
     onNodeChanged: (nodeId, generation) => woken.push({ nodeId, generation }),
+    onWatch: (seconds) => watched.push(seconds),
     onAsk: (nodeId, id, question) => asked.push({ nodeId, id, question }),
   });
   const actor = { kind: "user", name: "ada", scopes: everyScope } as const;
@@ -69,6 +73,7 @@ async function replicaOn(database: TestDatabase): Promise<TestFleet> {
     caller,
     clock,
     woken,
+    watched,
     asked,
     replica: () => replicaOn(database),
     enroll,
