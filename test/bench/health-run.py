@@ -4,6 +4,7 @@ was asked; one subject checks them all once a second. Prints {"cpuPercent", "rss
 
 health-run.py keepalived CONF ENDPOINTS SECONDS
 health-run.py agent AGENT PLAN ENDPOINTS SECONDS
+health-run.py floor ADDRESSES ENDPOINTS SECONDS               bare connections at the same rate (node floor-probe.mjs)
 Lateness is measured at the listener, the same for both: how much more than a second lies between two probes of one endpoint. The clock starts
 when every endpoint was asked twice."""
 import array, json, os, select, socket, subprocess, sys, time
@@ -61,6 +62,8 @@ elif subject == "agent":
     agent = subjects.Agent(inputs[0])
     agent.hand_over(inputs[1])
     process = agent.process
+elif subject == "floor":
+    process = subprocess.Popen(["node", os.path.join(subjects.here, "floor-probe.mjs"), inputs[0]], stdin=subprocess.DEVNULL)
 else:
     sys.exit(__doc__)
 

@@ -1,4 +1,5 @@
-// `npm run bench -- health [--runs N] [--seconds N] [--json FILE]`: 200 and 2,000 endpoints checked once a second, beside keepalived with the same checks.
+// `npm run bench -- health [--runs N] [--seconds N] [--json FILE]`: 200 and 2,000 endpoints checked once a second, beside keepalived with the same checks,
+// and beside the floor: bare connections of Node at the same rate.
 import { mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -58,28 +59,34 @@ function checkedPlan(rules: Rules): string {
   return JSON.stringify({ ...whole, fragments: whole.fragments.map((fragment) => ({ ...fragment, health })) });
 }
 
-const subjects = (size: Size) =>
-  ({
-    keepalived: ["keepalived", file(`${size}.conf`, keepalivedConf(sizes[size]))],
-    trigon: ["agent", agent, file(`${size}.json`, checkedPlan(sizes[size]))],
-  }) as const;
+const addresses = ({ services, destinations }: Rules) =>
+  Array.from({ length: services * destinations }, (_, at) => ripOf(Math.floor(at / destinations), at % destinations)).join("\n");
+
+const names = ["keepalived", "trigon", "floor"] as const;
+type Name = (typeof names)[number];
+const subjects = (size: Size): Record<Name, readonly string[]> => ({
+  keepalived: ["keepalived", file(`${size}.conf`, keepalivedConf(sizes[size]))],
+  trigon: ["agent", agent, file(`${size}.json`, checkedPlan(sizes[size]))],
+  floor: ["floor", file(`${size}.txt`, addresses(sizes[size]))],
+});
 const endpointsOf = (size: Size) => sizes[size].services * sizes[size].destinations;
 
 const lab = await Lab.up({
   name: labName,
   topology: { hosts: [{ name: "bench", links: [{ ifname: "eth0", segment: "lan", addresses: ["10.2.0.11/24"] }] }] },
 });
-const results: Record<Size, Record<"keepalived" | "trigon", Run[]>> = {
-  few: { keepalived: [], trigon: [] },
-  many: { keepalived: [], trigon: [] },
+const results: Record<Size, Record<Name, Run[]>> = {
+  few: { keepalived: [], trigon: [], floor: [] },
+  many: { keepalived: [], trigon: [], floor: [] },
 };
 try {
   const host = lab.host("bench");
   for (let round = 0; round < runs; round += 1) {
     for (const size of ["few", "many"] as const) {
-      for (const [name, argv] of Object.entries(subjects(size)) as ["keepalived" | "trigon", readonly string[]][]) {
+      const argvs = subjects(size);
+      for (const name of names) {
         const place = await host.freshNamespace();
-        const command = [join(here, "health-run.py"), ...argv, String(endpointsOf(size)), String(seconds)];
+        const command = [join(here, "health-run.py"), ...argvs[name], String(endpointsOf(size)), String(seconds)];
         const { code, stdout, stderr } = await place.exec(command, { timeoutMs: 240_000 });
         await place.remove();
         if (code !== 0) throw new Error(`${name} ended with ${code}: ${stderr}${stdout}`);
@@ -98,12 +105,11 @@ try {
   rmSync(stateFolder(labName), { recursive: true, force: true });
 }
 
-const figure = (size: Size, name: "keepalived" | "trigon", what: keyof Run) =>
-  spread(results[size][name].map((run) => run[what]));
+const figure = (size: Size, name: Name, what: keyof Run) => spread(results[size][name].map((run) => run[what]));
 const line = (size: Size, what: keyof Run, unit: string) =>
   [
-    `${endpointsOf(size)} endpoints, ${unit}: keepalived · Trigon`,
-    `${shown(figure(size, "keepalived", what))} · ${shown(figure(size, "trigon", what))}`,
+    `${endpointsOf(size)} endpoints, ${unit}: ${names.join(" · ")}`,
+    names.map((name) => shown(figure(size, name, what))).join(" · "),
   ] as const;
 const kinds = [
   ["cpuPercent", "CPU % of one core of the guest"],
@@ -115,13 +121,19 @@ report({
   title: `TCP checks once a second, ${seconds} s each, a fresh namespace each, ${runs} alternating runs; median (least–most)`,
   rows: (["few", "many"] as const).flatMap((size) => kinds.map(([what, unit]) => line(size, what, unit))),
   figures: Object.fromEntries(
-    (["few", "many"] as const).flatMap((size) =>
-      (["keepalived", "trigon"] as const).flatMap((name) =>
+    (["few", "many"] as const).flatMap((size) => {
+      const each = names.flatMap((name) =>
         kinds.map(([what]) => [
           `${name}${what[0]!.toUpperCase()}${what.slice(1)}${endpointsOf(size)}`,
           figure(size, name, what).median,
         ]),
-      ),
-    ),
+      );
+      const cpuOf = (name: Name) => figure(size, name, "cpuPercent").median;
+      return [
+        ...each,
+        [`timesKeepalived${endpointsOf(size)}`, cpuOf("trigon") / cpuOf("keepalived")],
+        [`timesFloor${endpointsOf(size)}`, cpuOf("trigon") / cpuOf("floor")],
+      ];
+    }),
   ),
 });
