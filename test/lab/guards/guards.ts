@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { arpHolders, capture, fetchAnswers, type Lab, runLoad, startHttpd, startLoad } from "@trigon/lab";
+import { arpHolders, capture, fetchAnswers, type Lab, runLoad, startHttpd, startLoad, until } from "@trigon/lab";
 import { vips } from "./services.ts";
 
 /** What Trigon sets so that packets go the right way, and the packets that show whether it does. */
@@ -19,6 +19,7 @@ export interface Guard {
 
 const director = "10.2.0.11";
 const client = "10.1.0.10";
+const hold = join(import.meta.dirname, "hold.py");
 const stranger = join(import.meta.dirname, "../../product/tools/stranger.py");
 /** A change of rules by the back end that Trigon's own are in. */
 export const rules = (change: string) =>
@@ -122,6 +123,64 @@ async function heldOverEmptiedTable(lab: Lab): Promise<string> {
   await runLoad(lab.host("client"), { targets: [`${vips.dr}:80`], seconds: 5, rate: 2 });
   const { heldFailed } = await load.stop();
   return heldFailed === 0 ? `${held} of ${held} went on` : `${heldFailed} of ${held} were lost`;
+}
+
+const rips: Record<string, string> = { rs1: "10.2.0.21", rs2: "10.2.0.22" };
+
+/** What a client that is connected learns when its real server is taken out of the DR service: by a reset it can begin anew. */
+async function afterRemoval(lab: Lab): Promise<string> {
+  const dir1 = lab.host("dir1");
+  const each = (change: (rip: string) => string) => dir1.sh(Object.values(rips).map(change).join("; "));
+  let said = "";
+  const onStdout = (chunk: Buffer) => {
+    said += chunk;
+  };
+  const client = await lab.host("client").spawn([hold, vips.dr, "80"], { stdin: true, onStdout });
+  try {
+    await until("a connection to the DR service", () => said.includes("held"));
+    await each((rip) => `ipvsadm -d -t ${vips.dr}:80 -r ${rip}:80`);
+    client.write("\n");
+    await client.exited;
+  } finally {
+    await client.kill();
+    // A destination that is still there was never taken out: adding it fails, and says so.
+    await each((rip) => `ipvsadm -a -t ${vips.dr}:80 -r ${rip}:80 -g -w 1`);
+  }
+  return said.trim().split("\n").at(-1)!;
+}
+
+/** Whether a client's next connection goes elsewhere once the real server that answered the last one is at weight 0. */
+async function afterQuiescing(lab: Lab, vip: string): Promise<string> {
+  const ask = async () =>
+    /"server": ?"(\w+)"/.exec(await lab.host("client").sh(`curl -s -0 -m 3 http://${vip}/`, { allowFailure: true }))?.[1];
+  const first = await ask();
+  if (first === undefined) return "nobody";
+  const weigh = (weight: number) => lab.host("dir1").sh(`ipvsadm -e -t ${vip}:80 -r ${rips[first]}:80 -g -w ${weight}`);
+  await weigh(0);
+  try {
+    const second = await ask();
+    if (second === undefined) return "nobody";
+    return second === first ? "the same real server" : "the other real server";
+  } finally {
+    await weigh(1);
+  }
+}
+
+/** Who answers clients of many addresses at the service that hashes them. */
+async function hashedAnswers(lab: Lab): Promise<string> {
+  const on = lab.host("client");
+  const addresses = Array.from({ length: 8 }, (_, index) => `10.1.0.${50 + index}`);
+  const all = (change: string) => on.sh(addresses.map((address) => `ip addr ${change} ${address}/24 dev eth0`).join("; "));
+  await all("add");
+  try {
+    const asked = addresses.map(
+      (address) => `curl -s -0 -m 2 -o /dev/null -w '%{http_code} ' --interface ${address} http://${vips.hashed}/`,
+    );
+    const codes = (await on.sh(asked.join("; "), { allowFailure: true })).split(" ").filter((code) => code === "200");
+    return `${codes.length} of ${addresses.length} are answered`;
+  } finally {
+    await all("del");
+  }
 }
 
 export const guards: readonly Guard[] = [
@@ -228,6 +287,30 @@ export const guards: readonly Guard[] = [
     switchOff: rules("-F TRIGON-OUTPUT-R"),
     observe: heldOverEmptiedTable,
     wanted: "6 of 6 went on",
+  },
+  {
+    name: "expire-nodest-conn",
+    prevents: "clients of a real server that was taken out wait in vain",
+    host: "dir1",
+    switchOff: "sysctl -qw net.ipv4.vs.expire_nodest_conn=0",
+    observe: afterRemoval,
+    wanted: "reset",
+  },
+  {
+    name: "expire-quiescent-template",
+    prevents: "persistence sends new connections to a real server that is out",
+    host: "dir1",
+    switchOff: "sysctl -qw net.ipv4.vs.expire_quiescent_template=0",
+    observe: (lab) => afterQuiescing(lab, vips.sticky),
+    wanted: "the other real server",
+  },
+  {
+    name: "hash-fallback",
+    prevents: "sh refuses the clients of a real server that is drained",
+    host: "dir1",
+    switchOff: `ipvsadm -E -t ${vips.hashed}:80 -s sh`,
+    observe: hashedAnswers,
+    wanted: "8 of 8 are answered",
   },
 ];
 

@@ -1,7 +1,14 @@
 import type { Lab } from "@trigon/lab";
 import { applyPlan, fragmentsOf } from "../agent.ts";
 
-export const vips = { dr: "10.2.0.100", tun: "10.2.0.101", nat: "10.2.0.102", fullnat: "10.2.0.103" };
+export const vips = {
+  dr: "10.2.0.100",
+  tun: "10.2.0.101",
+  nat: "10.2.0.102",
+  fullnat: "10.2.0.103",
+  sticky: "10.2.0.104",
+  hashed: "10.2.0.105",
+};
 
 const dr = fragmentsOf({
   vip: vips.dr,
@@ -12,6 +19,36 @@ const dr = fragmentsOf({
     { host: "rs2", rip: "10.2.0.22" },
   ],
 });
+const pinned = fragmentsOf({
+  vip: vips.sticky,
+  forwarding: "dr",
+  allow: [],
+  realServers: [
+    { host: "rs1", rip: "10.2.0.21" },
+    { host: "rs2", rip: "10.2.0.22" },
+  ],
+});
+const sticky = { ...pinned, service: { ...pinned.service, persistence: { timeoutSeconds: 300, granularity: 32 } } };
+const spread = fragmentsOf({
+  vip: vips.hashed,
+  forwarding: "dr",
+  allow: [],
+  scheduler: "sh",
+  realServers: [
+    { host: "rs1", rip: "10.2.0.21" },
+    { host: "rs2", rip: "10.2.0.22" },
+  ],
+});
+/** By the client's address, while rs1 is drained. */
+const hashed = {
+  ...spread,
+  service: {
+    ...spread.service,
+    destinations: spread.service.destinations.map((one) =>
+      one.realServerId === "rs_rs1" ? { ...one, adminState: "draining" } : one,
+    ),
+  },
+};
 const tun = fragmentsOf({
   vip: vips.tun,
   forwarding: "tun",
@@ -43,13 +80,17 @@ const fullnat = fragmentsOf({
 // A director with full NAT tracks connections; DR and Tunnel must not be tracked there.
 const untracked = <T extends object>(service: T) => ({ ...service, notrack: true });
 
-/** What each node of the demo topology is to hold: one service of each forwarding. */
+/** What each node of the demo topology is to hold: one service of each forwarding, one that pins its clients and one that hashes them. */
 const plans: Record<string, readonly unknown[]> = {
-  rs1: [dr.realServer("rs1")],
-  rs2: [dr.realServer("rs2")],
+  rs1: [dr, sticky, hashed].map((one) => one.realServer("rs1")),
+  rs2: [dr, sticky, hashed].map((one) => one.realServer("rs2")),
   rs3: [tun.realServer("rs3")],
   rs4: [tun.realServer("rs4")],
-  dir1: [untracked(dr.service), untracked(tun.service), nat.service, fullnat.service, dr.vip, tun.vip, nat.vip, fullnat.vip],
+  dir1: [
+    ...[dr, tun, sticky, hashed].map(({ service }) => untracked(service)),
+    ...[nat, fullnat].map(({ service }) => service),
+    ...[dr, tun, sticky, hashed, nat, fullnat].map(({ vip }) => vip),
+  ],
 };
 export const nodes = Object.keys(plans);
 
