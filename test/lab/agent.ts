@@ -72,6 +72,7 @@ interface AgentStatus {
   hold: object | null;
   position: { generation: number } | null;
   fragments: { id: string; state: string }[];
+  groups?: { role: string; findings: { code: string; meta?: Record<string, string> }[] }[];
 }
 
 /** What `ipvsadm -Sn` lists. */

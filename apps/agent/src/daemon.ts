@@ -98,7 +98,8 @@ export async function runDaemon(paths: AgentPaths, log: Log, signal: AbortSignal
 
   let link: ControllerLink | undefined;
   const control = await serveControl(paths.socket, {
-    status: async () => statusOf({ loop, health, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),
+    status: async () =>
+      statusOf({ loop, health, groups: groups.latest, link: link?.state ?? null, name: identity?.enrollment.name ?? null }),
     apply: async (body, json): Promise<ApplyResult> => {
       const acceptance = loop.accept(parsePlanEnvelope(body), json);
       await loop.settled();

@@ -41,6 +41,10 @@ export function statusText(status: AgentStatus): string {
     fragments.length > 0 &&
       `parts       ${fragments.filter(({ state }) => state === "applied").length} of ${fragments.length} applied`,
     ...fragmentLines(fragments),
+    ...(status.groups ?? []).flatMap(({ groupId, role, findings }) => [
+      `group       ${groupId}: ${role}`,
+      ...findings.map(({ message }) => `            ${message}`),
+    ]),
     table.total > 0 && `kernel      ${good} of ${table.total - foreign} as planned`,
     status.sweepBoundMs !== undefined && `sweep       everything within ${(status.sweepBoundMs / 1000).toFixed(1)} s`,
     ...rowLines(table.rows),
