@@ -8,5 +8,5 @@ export const kernelModules: readonly string[] = [
   ..."xt_ipvs xt_MASQUERADE xt_nat xt_TCPMSS xt_CT xt_mac xt_mark xt_conntrack xt_comment xt_multiport xt_addrtype xt_tcpudp xt_hashlimit ipt_REJECT".split(
     " ",
   ),
-  ..."sch_netem tcp_diag inet_diag udp_diag af_packet_diag".split(" "),
+  ..."sch_netem sch_prio cls_u32 tcp_diag inet_diag udp_diag af_packet_diag".split(" "),
 ];
