@@ -29,14 +29,26 @@ describe("random faults of a pair", { timeout: 300_000 + faults * 60_000 }, () =
   /** One holder, both fit, one MAC that answers on the VIP's segment, which is the router's, and a client that is served. */
   const isHealed = async () => {
     const [holder, second] = await holdersOf(lab, vip);
-    if (holder === undefined || second !== undefined || !(await isFit(lab))) return false;
+    if (holder === undefined || second !== undefined) throw new Error(holder === undefined ? "nobody holds it" : "both hold it");
+    if (!(await isFit(lab))) throw new Error("a member is not fit");
     const mac = await macOf(lab, holder);
     const neighbour = /lladdr (\S+)/.exec(await lab.host("router").sh(`ip neigh show ${vip} dev eth1`))?.[1];
-    if (neighbour !== mac) throw new Error(`the router sends to ${neighbour}, ${holder} has ${mac}`);
+    if (neighbour !== mac) throw new Error("the router sends to another than the holder");
     const answering = await arpHolders(lab.host("router"), "eth1", vip);
-    if (answering.join() !== mac) throw new Error(`${answering.join(", ")} answer for ${vip}, ${holder} has ${mac}`);
+    if (answering.join() !== mac) throw new Error("others than the holder answer for the VIP");
     await fetchAnswers(lab.host("client"), `${vip}:80`, { count: 2 });
     return holder;
+  };
+  /** Waits until all is healed; answers who holds the VIP, and what was seen wrong meanwhile and how often. */
+  const healed = async (where: string) => {
+    const seen = new Map<string, number>();
+    const ask = () =>
+      isHealed().catch((error: Error) => {
+        seen.set(error.message, (seen.get(error.message) ?? 0) + 1);
+        throw error;
+      });
+    const holder = await until(`${where}: healed`, ask, { deadlineMs: 60_000, everyMs: 100 });
+    return { holder, seen: [...seen].map(([what, times]) => ` (${times} times ${what})`).join("") };
   };
 
   test(`${faults} of them, seed ${seed}: never two holders that hear each other, never none, and each time all is healed`, async () => {
@@ -48,7 +60,7 @@ describe("random faults of a pair", { timeout: 300_000 + faults * 60_000 }, () =
     await fetchAnswers(lab.host("client"), `${vip}:80`, { count: 2 });
     const timeline = await Timeline.start(lab, vip);
     try {
-      let holder = await until("a healed pair", isHealed, { deadlineMs: 60_000, everyMs: 250 });
+      let { holder } = await healed("before any fault");
       for (let at = 1; at <= faults; at += 1) {
         const fault = drawFault(random, lab, vip, holder);
         const where = `seed ${seed}, fault ${at} of ${faults} (${fault.text})`;
@@ -59,14 +71,15 @@ describe("random faults of a pair", { timeout: 300_000 + faults * 60_000 }, () =
         await fault.during().catch((error: Error) => wrong.push(`${where}: ${error.message}`));
         await fault.heal();
         const healing = performance.now();
-        holder = await until(`${where}: healed`, isHealed, { deadlineMs: 60_000, everyMs: 100 });
+        const after = await healed(where);
+        holder = after.holder;
         const healMs = Math.round(performance.now() - healing);
         const { gapMs, probes } = await prober.stop();
         const { none, two, twoHearing } = timeline.worst(from, await timeline.now());
         expect(timeline.holders(), `${where}: what ip monitor said, and ip`).toEqual([holder]);
         console.log(
           `${String(at).padStart(3)} ${fault.text}: none ${none} ms, two ${two} ms (hearing ${twoHearing} ms), ` +
-            `new connections ${gapMs} ms in ${probes}, healed in ${healMs} ms, ${holder} holds`,
+            `new connections ${gapMs} ms in ${probes}, healed in ${healMs} ms${after.seen}, ${holder} holds`,
         );
         if (none > mostNoneMs) wrong.push(`${where}: nobody held the VIP for ${none} ms`);
         if (twoHearing > 3 * advertMs) wrong.push(`${where}: two held the VIP for ${twoHearing} ms and heard each other`);
