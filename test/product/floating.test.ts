@@ -84,7 +84,9 @@ test("a NAT gateway and a SNAT source move with the VIPs, and no connection is l
   await put({ mode: "single", activeNodeId: (await groupNow()).members.find(({ name }) => name === to)!.nodeId });
   await until("the group to be single", async () => (await groupNow()).status.phase === "single", { deadlineMs: 120_000 });
   await until("one holder of the gateway", async () => (await holders(gateway)).join() === to, { deadlineMs: 60_000 });
-  expect(await fetchAnswers(host("client"), `${vip}:80`, { count: 4 })).toHaveLength(4);
+  // The VIP pauses while keepalived gives it to the agent.
+  const isServed = async () => (await fetchAnswers(host("client"), `${vip}:80`, { count: 4, timeoutSeconds: 2 })).length === 4;
+  await until("the VIP to serve again", isServed, { deadlineMs: 30_000 });
   for (const one of services) await deleteService(world.api, one.id);
   await put({ floatingAddresses: [], activeNodeId: (await groupNow()).members.find(({ name }) => name === "dir1")!.nodeId });
   await until("nobody to hold the gateway", async () => (await holders(gateway)).length === 0, { deadlineMs: 60_000 });
