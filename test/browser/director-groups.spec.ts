@@ -88,6 +88,47 @@ test("two directors become a pair, the VIPs are moved, and the drill is kept", a
   });
   await expect(card("pair-2").getByText("198.51.100.10 is held by 02:00:00:00:00:09, too.")).toBeVisible();
 
+  // An address that moves with the VIPs; what is none is said at its box.
+  const floating = page.getByRole("textbox", { name: "Floating addresses" });
+  await floating.fill("198.51.100.10");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(floating).toHaveAccessibleDescription(/is the VIP of “paired”/);
+  await floating.fill("198.51.100.254, 198.51.100.253");
+  await page.getByRole("button", { name: "Save" }).click();
+  const addresses = () => rows(`SELECT "floatingAddresses" FROM "directorGroup" WHERE id = $1`, [groupId]);
+  await expect.poll(addresses).toEqual([{ floatingAddresses: ["198.51.100.254", "198.51.100.253"] }]);
+
+  // The standby is upgraded from its own page: first in vain, with what its installer said, then for good.
+  await say(second, "backup");
+  await page.goto(`/nodes/${second.nodeId}`);
+  let installer: object = { state: "failed", exitCode: 31, output: "agent.tgz is not the file" };
+  const startedAt = new Date().toISOString();
+  const asked = second.listen(({ id }) => ({ id, startedAt, exitCode: null, output: "", ...installer }));
+  const upgrade = async () => {
+    await page.getByRole("button", { name: "Upgrade" }).click();
+    await page.getByRole("alertdialog").getByRole("button", { name: "Upgrade" }).click();
+  };
+  try {
+    const history = page.getByRole("list", { name: "Upgrades" }).getByRole("listitem");
+    await upgrade();
+    await expect(history.first()).toContainText("The installer failed, and the former program goes on.");
+    await expect(history.first()).toContainText("agent.tgz is not the file");
+    installer = { state: "running" };
+    await upgrade();
+    await expect(history.first()).toContainText("Installing");
+    installer = { state: "done", exitCode: 0 };
+    await say(second, "backup");
+    await expect(history.first()).toContainText("Upgraded");
+    await expect(history).toHaveCount(2);
+    await page.screenshot({ path: test.info().outputPath("upgrades.png"), fullPage: true });
+  } finally {
+    asked.close();
+  }
+  expect(await rows(`SELECT state FROM "nodeUpgrade" WHERE "nodeId" = $1 ORDER BY "startedAt"`, [second.nodeId])).toEqual([
+    { state: "failed" },
+    { state: "done" },
+  ]);
+
   for (const { locale, colorScheme, width } of [
     { locale: "en", colorScheme: "light", width: 1280 },
     { locale: "zh-CN", colorScheme: "dark", width: 390 },

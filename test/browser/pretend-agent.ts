@@ -1,5 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import type { ClientRequest } from "node:http";
 import { request } from "node:https";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -26,12 +27,15 @@ export class PretendAgent {
   readonly #run = `run-${Date.now()}`;
   #pass = 0;
 
+  readonly #stream: () => ClientRequest;
+
   private constructor(
     readonly nodeId: string,
     readonly name: string,
-    call: Call,
+    { call, stream }: { call: Call; stream: () => ClientRequest },
   ) {
     this.#call = call;
+    this.#stream = stream;
   }
 
   static async enroll(
@@ -64,9 +68,32 @@ export class PretendAgent {
     const url = new URL("/enroll/v1/nodes", appliance.apiUrl).toString();
     const body = { protocol: 1, token: (made as { token: string }).token, csr, agentVersion: "1.0.0", facts };
     const answer = (await ask({ url, method: "POST", body, ca })) as { nodeId: string; certificate: string };
-    return new PretendAgent(answer.nodeId, name, (method, path, sent) =>
-      ask({ url: `${appliance.agentUrl}${path}`, method, body: sent, ca, cert: answer.certificate, key }),
-    );
+    const tls = { ca, cert: answer.certificate, key };
+    return new PretendAgent(answer.nodeId, name, {
+      call: (method, path, sent) => ask({ url: `${appliance.agentUrl}${path}`, method, body: sent, ...tls }),
+      stream: () => request(`${appliance.agentUrl}/agent/v1/stream`, { ...tls, headers: { accept: "text/event-stream" } }),
+    });
+  }
+
+  /** Answers every question on the stream as `answer` has it, until the page's test ends it. */
+  listen(answer: (question: Record<string, string>) => object): { close(): void } {
+    const stream = this.#stream();
+    stream.on("error", () => undefined); // closed
+    stream.on("response", (events) => {
+      let text = "";
+      events.setEncoding("utf8").on("error", () => undefined);
+      events.on("data", (chunk: string) => {
+        const lines = (text + chunk).split("\n");
+        text = lines.pop()!;
+        for (const line of lines.filter((one) => one.startsWith("data:"))) {
+          const event = JSON.parse(line.slice(5)) as { type?: string; id: string; question: Record<string, string> };
+          if (event.type !== "ask") continue;
+          void this.#call("POST", "/agent/v1/answer", { protocol: 1, id: event.id, answer: answer(event.question) });
+        }
+      });
+    });
+    stream.end();
+    return { close: () => stream.destroy() };
   }
 
   /** Takes the plan and says that all of it is in place, but for what `more` says of it. */

@@ -93,5 +93,5 @@ test("in a pair it moves with the VIPs, by VRRP", async () => {
     expect(fragment.vips).toEqual(["192.0.2.100", gateway]);
     expect(fragment.addresses).toEqual([agent.facts.interfaces[1]!.addresses[0]!.address]);
   }
-  expect((await group()).floatingAddresses).toEqual([gateway]);
+  expect(await group()).toMatchObject({ floatingAddresses: [gateway], status: { vips: ["192.0.2.100"] } });
 });

@@ -52,7 +52,10 @@ export function groupView(sources: ViewSources, group: StoredGroup): DirectorGro
       phase: phaseOf(group, members),
       holderNodeId: holder,
       virtualRouterId: group.virtualRouterId,
-      vips: state.groupVips(group.id).toSorted(),
+      vips: state
+        .groupVips(group.id)
+        .filter((address) => !group.floatingAddresses.includes(address))
+        .toSorted(),
       move: moveOf(group, members, null),
       lastTakeover: lastTakeover(sources, group),
       findings: isPair ? findingsOf(sources, group, members) : [],
