@@ -69,8 +69,7 @@ export class Draft {
     this.#services.add(service.id);
     this.#candidates.add(service.id);
     for (const groupId of new Set([before?.spec.directorGroupId, service.spec.directorGroupId])) {
-      // The first and the last full NAT service of a group change how its DR and Tunnel services are tracked.
-      if (groupId && this.#base.hasFullNat(groupId) !== this.state.hasFullNat(groupId)) this.touchGroupServices(groupId);
+      if (groupId && this.#base.hasFullNat(groupId) !== this.state.hasFullNat(groupId)) this.#touchTracked();
     }
   }
 
@@ -78,7 +77,7 @@ export class Draft {
     const before = this.state.nodes.get(node.id);
     this.state.putNode({ ...node, sequence: this.sequence });
     this.#nodes.add(node.id);
-    if (node.directorGroupId) this.touchGroupServices(node.directorGroupId);
+    for (const group of this.state.groupsOf(node)) this.touchGroupServices(group.id);
     const addresses = new Set([...addressesOf(before), ...addressesOf({ ...node, sequence: 0 })]);
     for (const { id, spec, gates } of this.state.services.values()) {
       const isOwner = spec.realServers.some(({ nodeId, rip }) => nodeId === node.id || addresses.has(rip));
@@ -90,6 +89,15 @@ export class Draft {
     this.state.groups.set(group.id, { ...group, sequence: this.sequence });
     this.#groups.add(group.id);
     this.touchGroupServices(group.id);
+    this.#touchTracked();
+  }
+
+  /** The first and the last full NAT service of a director change how its DR and Tunnel services are tracked, those of its other groups too. */
+  #touchTracked(): void {
+    for (const group of this.state.liveGroups()) {
+      const before = this.#base.groups.get(group.id);
+      if (before && this.#base.sharesFullNat(before) !== this.state.sharesFullNat(group)) this.touchGroupServices(group.id);
+    }
   }
 
   /** Looks at these services' gates again. */

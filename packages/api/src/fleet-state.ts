@@ -1,4 +1,4 @@
-import { DomainError, type NodeRole } from "@trigon/model";
+import { DomainError } from "@trigon/model";
 import {
   type Fleet,
   type FleetGroup,
@@ -93,8 +93,24 @@ export class FleetState {
     return node;
   }
 
-  members(groupId: string, role: NodeRole = "director"): StoredNode[] {
-    return [...this.nodes.values()].filter((node) => node.directorGroupId === groupId && node.role === role);
+  /** The directors that were enrolled into a group. */
+  homeMembers(groupId: string): StoredNode[] {
+    return [...this.nodes.values()].filter((node) => node.directorGroupId === groupId && node.role === "director");
+  }
+
+  /** A group's directors: its own, those of other groups that it names, and who has not let go of it yet. */
+  members(groupId: string): StoredNode[] {
+    const group = this.groups.get(groupId);
+    const ids = new Set(group && memberIdsOf(group));
+    if (ids.size === 0) return this.homeMembers(groupId);
+    return [...this.nodes.values()].filter(
+      (node) => node.role === "director" && (node.directorGroupId === groupId || ids.has(node.id)),
+    );
+  }
+
+  /** The groups that a director is a member of. */
+  groupsOf({ id, directorGroupId }: Pick<StoredNode, "id" | "directorGroupId">): StoredGroup[] {
+    return this.liveGroups().filter((group) => group.id === directorGroupId || memberIdsOf(group).includes(id));
   }
 
   /** The planner's look-ups. */
@@ -106,7 +122,7 @@ export class FleetState {
   /** A group as planning sees it. */
   fleetGroup(group: StoredGroup): FleetGroup {
     // Most groups are in mode single, and each service's plan asks.
-    return fleetGroupOf(group, group.mode === "vrrp" || group.joined.length > 0 ? this.members(group.id) : []);
+    return fleetGroupOf(group, group.mode === "vrrp" || group.joined.length > 0 ? this.homeMembers(group.id) : []);
   }
 
   /** The addresses that a group owns now. */
@@ -124,7 +140,7 @@ export class FleetState {
       service: fleetServiceOf(service),
       gates: service.gates,
       group: this.fleetGroup(group),
-      groupHasFullNat: this.hasFullNat(group.id),
+      groupHasFullNat: this.sharesFullNat(group),
       fleet: this.index,
     };
   }
@@ -139,12 +155,32 @@ export class FleetState {
     return has;
   }
 
+  /** Whether a director of the group may do full NAT, for it or for another group: netfilter tracks for the whole machine. */
+  sharesFullNat(group: StoredGroup): boolean {
+    if (this.hasFullNat(group.id)) return true;
+    const groups = this.liveGroups();
+    if (groups.every((one) => memberIdsOf(one).length === 0)) return false;
+    return groups.some((other) => other.id !== group.id && this.hasFullNat(other.id) && this.#shareDirectors(group, other));
+  }
+
+  #shareDirectors(a: StoredGroup, b: StoredGroup): boolean {
+    const ids = new Set(this.members(a.id).map(({ id }) => id));
+    return this.members(b.id).some(({ id }) => ids.has(id));
+  }
+
   /** The VIPs that this service needs on its group's director. */
   vipsOf(service: StoredService): string[] {
     const input = this.planInput(service);
     return input ? vipsOf(input) : [];
   }
 }
+
+/** Directors that a group names, or that take part in it still, whatever group they were enrolled into. */
+const memberIdsOf = ({ vrrp, joined, leaving }: StoredGroup): string[] => [
+  ...vrrp.members.map(({ nodeId }) => nodeId),
+  ...joined,
+  ...leaving.map(({ nodeId }) => nodeId),
+];
 
 function doesFullNat({ deletedAt, spec }: StoredService): boolean {
   if (deletedAt !== null || !spec.enabled) return false;
@@ -155,7 +191,7 @@ export function fleetServiceOf({ id, sequence, deletedAt, spec }: StoredService)
   return { id, sequence, deleted: deletedAt !== null, spec };
 }
 
-/** A group as planning sees it. `members`: the group's directors. */
+/** A group as planning sees it. `members`: the directors that were enrolled into it, who take part where it names none. */
 export function fleetGroupOf(group: StoredGroup, members: readonly StoredNode[]): FleetGroup {
   const { id, activeNodeId, floatingAddresses, ping, manageFirewall, releasingNodeId, releasingSequence } = group;
   return {

@@ -30,7 +30,8 @@ export function groupView(sources: ViewSources, group: StoredGroup): DirectorGro
   const holder = holderOf(sources, group.id);
   const isPair = group.mode === "vrrp" || group.joined.length > 0;
   const nodes = state.members(group.id).filter((node) => node.state === "active" || node.state === "quarantined");
-  const priorities = new Map(membersOf(group.vrrp, nodes).map(({ nodeId, priority }) => [nodeId, priority]));
+  const own = nodes.filter((node) => node.directorGroupId === group.id);
+  const priorities = new Map(membersOf(group.vrrp, own).map(({ nodeId, priority }) => [nodeId, priority]));
   const members = nodes
     .map((node) => memberView(sources, group, node, holder, isPair ? (priorities.get(node.id) ?? null) : null))
     .toSorted((a, b) => (b.priority ?? 0) - (a.priority ?? 0) || a.name.localeCompare(b.name, "en"));

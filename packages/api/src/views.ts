@@ -170,7 +170,8 @@ export function nodeView(sources: ViewSources, node: StoredNode): NodeView {
     directorGroupId: node.directorGroupId,
     state: node.state,
     isConnected,
-    isActiveDirector: node.directorGroupId !== null && holderOf(sources, node.directorGroupId) === node.id,
+    isActiveDirector:
+      node.role === "director" && sources.state.groupsOf(node).some((group) => holderOf(sources, group.id) === node.id),
     lastSeenAt: live.lastSeenAt(node.id)?.toISOString() ?? null,
     enrolledAt: node.enrolledAt.toISOString(),
     agentVersion: node.agentVersion,

@@ -210,9 +210,10 @@ test("over UDP the check's own payload is the question, and any reply proves the
 
 test("over UDP a payload that nobody answers is a failure, and silence to an empty datagram is none", async () => {
   const { port, heard } = await serveUdp(() => null);
-  const { prover } = proving(udp(port, { kind: "udp", payload: "ask" }));
+  const { prover, end } = proving(udp(port, { kind: "udp", payload: "ask" }));
   expect(await reported(prover, "timeout")).toMatchObject({ sent: 3 });
   expect(heard.length).toBeGreaterThan(1);
+  await end(); // two provers of one machine would take each other's source ports
   const quiet = await serveUdp(() => null);
   const { prover: other, log } = proving(udp(quiet.port, { kind: "icmp" }));
   expect(await reported(other, "silent")).toMatchObject({ sent: 3 });

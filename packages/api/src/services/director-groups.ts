@@ -128,7 +128,7 @@ export function deleteGroup(draft: Draft, id: string): void {
   const group = draft.state.group(id);
   const service = draft.state.liveServices().find(({ spec }) => spec.directorGroupId === id);
   if (service) throw new DomainError("resource.inUse", `The service "${service.spec.name}" belongs to this group.`);
-  const member = draft.state.members(id).find((node) => node.state !== "decommissioned" && node.state !== "revoked");
+  const member = draft.state.homeMembers(id).find((node) => node.state !== "decommissioned" && node.state !== "revoked");
   if (member) throw new DomainError("resource.inUse", `The director ${member.name} is a member of this group.`);
   draft.putGroup({ ...group, revision: group.revision + 1, deletedAt: draft.now });
   const change = { action: "deleted", objectKind: "directorGroup", objectId: id, objectName: group.name } as const;
@@ -200,7 +200,8 @@ function check(state: FleetState, spec: DirectorGroupSpec, id: string | null): v
   }
   if (spec.activeNodeId !== null) {
     const node = state.nodes.get(spec.activeNodeId);
-    if (node?.role !== "director" || node.directorGroupId !== id || node.state !== "active") {
+    const isMember = node?.directorGroupId === id || spec.vrrp.members.some(({ nodeId }) => nodeId === spec.activeNodeId);
+    if (node?.role !== "director" || !isMember || node.state !== "active") {
       wrong("/activeNodeId", "node.unknown", "The active member must be an active director of this group.");
     }
   }
@@ -211,12 +212,13 @@ function check(state: FleetState, spec: DirectorGroupSpec, id: string | null): v
 }
 
 /** What is wrong with addresses that shall move with the VIPs. */
-function checkFloating(state: FleetState, { floatingAddresses }: DirectorGroupSpec, id: string | null): FieldError[] {
+function checkFloating(state: FleetState, { floatingAddresses, vrrp }: DirectorGroupSpec, id: string | null): FieldError[] {
   const errors: FieldError[] = [];
   const before = (id !== null && state.groups.get(id)?.floatingAddresses) || [];
   const services = state.liveServices();
   const nodes = [...state.nodes.values()].filter((node) => node.state === "active" || node.state === "quarantined");
-  const members = id === null ? [] : nodes.filter((node) => node.role === "director" && node.directorGroupId === id);
+  const named = new Set(vrrp.members.map(({ nodeId }) => nodeId));
+  const members = nodes.filter((node) => node.role === "director" && (node.directorGroupId === id || named.has(node.id)));
   for (const [index, address] of floatingAddresses.entries()) {
     const wrong = (code: string, detail: string, meta: FieldError["meta"] = {}) =>
       errors.push({ pointer: `/floatingAddresses/${index}`, code, detail, meta: { address, ...meta } });
@@ -266,10 +268,16 @@ function checkVrrp(state: FleetState, { vrrp }: DirectorGroupSpec, id: string | 
     const name = node?.name ?? nodeId;
     if (node?.role !== "director" || node.state === "decommissioned" || node.state === "revoked") {
       wrong(`members/${index}/nodeId`, "node.unknown", `${name} is no director that takes part.`, { node: name });
-    } else if (node.directorGroupId !== id) {
-      const group = (node.directorGroupId && state.groups.get(node.directorGroupId)?.name) || "";
-      const detail = `${name} is a member of ${group ? `the group "${group}"` : "another group"}.`;
-      wrong(`members/${index}/nodeId`, "member.otherGroup", detail, { node: name, group });
+    } else if (device !== null) {
+      // A kernel's sync daemons speak on one interface, whatever the number of groups.
+      const other = state
+        .groupsOf(node)
+        .find((group) => group.id !== id && group.mode === "vrrp" && (group.vrrp.interface ?? device) !== device);
+      if (other) {
+        const detail = `${name} speaks on ${other.vrrp.interface} in the group "${other.name}": a director speaks on one interface in all of them.`;
+        const meta = { node: name, group: other.name, interface: other.vrrp.interface! };
+        wrong("interface", "vrrp.otherInterface", detail, meta);
+      }
     }
     const twin = members.findIndex((other) => other.nodeId === nodeId);
     if (twin < index) wrong(`members/${index}/nodeId`, "member.duplicate", `${name} is named twice.`, { node: name });
@@ -285,8 +293,10 @@ function checkVrrp(state: FleetState, { vrrp }: DirectorGroupSpec, id: string | 
     const detail = `The group "${rival.name}" goes by the number ${virtualRouterId} already.`;
     wrong("virtualRouterId", "vrrp.routerIdTaken", detail, { virtualRouterId: virtualRouterId!, group: rival.name });
   }
-  if (device !== null && id !== null) {
-    const directors = membersOf(vrrp, state.members(id)).flatMap(({ nodeId }) => state.nodes.get(nodeId) ?? []);
+  if (device !== null) {
+    const directors = membersOf(vrrp, id === null ? [] : state.homeMembers(id)).flatMap(
+      ({ nodeId }) => state.nodes.get(nodeId) ?? [],
+    );
     for (const { name, facts } of directors) {
       const names = facts?.interfaces.map((leg) => leg.name).filter((one) => one !== "lo");
       if (!names || names.includes(device)) continue;

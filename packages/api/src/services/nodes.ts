@@ -1,7 +1,7 @@
 import { type DoctorFinding, DomainError, summarise } from "@trigon/model";
 import { judgeClock } from "@trigon/planner";
 import type { Draft } from "../draft.ts";
-import type { StoredNode } from "../fleet-rows.ts";
+import type { StoredGroup, StoredNode } from "../fleet-rows.ts";
 import { checkRevision } from "../revision.ts";
 import type { ServiceContext } from "../service-context.ts";
 import type { Services } from "../services.ts";
@@ -86,27 +86,31 @@ export function nodes({ db, store, live, sources }: ServiceContext): Omit<Servic
     decommission: (call, id, revision) =>
       edit(call, id, revision, async (draft, node) => {
         if (node.state === "decommissioned") return;
-        const group = node.directorGroupId === null ? undefined : draft.state.groups.get(node.directorGroupId);
-        // Where members agree by themselves, the others take over when this one is emptied.
-        const heir = group?.mode === "vrrp" ? (group.joined.find((other) => other !== id) ?? null) : null;
-        if (group?.activeNodeId === id && heir === null) {
-          const service = draft.state.liveServices().find(({ spec }) => spec.directorGroupId === group.id);
-          if (service) {
-            const detail = `${node.name} holds the VIPs of "${group.name}" (service "${service.spec.name}"): make another member active first.`;
-            throw new DomainError("resource.inUse", detail);
-          }
-        }
-        const members = group?.vrrp.members.filter(({ nodeId }) => nodeId !== id) ?? [];
-        if (group && (group.activeNodeId === id || members.length < group.vrrp.members.length)) {
-          const activeNodeId = group.activeNodeId === id ? heir : group.activeNodeId;
-          draft.putGroup({ ...group, activeNodeId, vrrp: { ...group.vrrp, members }, revision: group.revision + 1 });
-        }
+        for (const group of draft.state.groupsOf(node)) leaveGroup(draft, node, group);
         draft.putNode({ ...node, state: "decommissioned", revision: node.revision + 1 });
         const change = { action: "updated", objectKind: "node", objectId: id, objectName: node.name } as const;
         draft.change({ ...change, before: { state: node.state }, after: { state: "decommissioned" } });
         draft.audit("node.decommissioned", id, { name: node.name });
       }),
   };
+}
+
+/** Takes a director that retires out of a group. Throws `resource.inUse` when it holds VIPs that nobody else would take. */
+function leaveGroup(draft: Draft, node: StoredNode, group: StoredGroup): void {
+  const { id } = node;
+  // Where members agree by themselves, the others take over when this one is emptied.
+  const heir = group.mode === "vrrp" ? (group.joined.find((other) => other !== id) ?? null) : null;
+  if (group.activeNodeId === id && heir === null) {
+    const service = draft.state.liveServices().find(({ spec }) => spec.directorGroupId === group.id);
+    if (service) {
+      const detail = `${node.name} holds the VIPs of "${group.name}" (service "${service.spec.name}"): make another member active first.`;
+      throw new DomainError("resource.inUse", detail);
+    }
+  }
+  const members = group.vrrp.members.filter(({ nodeId }) => nodeId !== id);
+  if (group.activeNodeId !== id && members.length === group.vrrp.members.length) return;
+  const activeNodeId = group.activeNodeId === id ? heir : group.activeNodeId;
+  draft.putGroup({ ...group, activeNodeId, vrrp: { ...group.vrrp, members }, revision: group.revision + 1 });
 }
 
 /** Gives a node another name in a draft. Throws `input.invalid` when another has it. */

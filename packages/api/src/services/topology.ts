@@ -94,12 +94,15 @@ export function topology(context: ServiceContext): Services["topology"] {
   }
 
   function directorsOf(state: FleetState, groupIds: ReadonlySet<string>): TopologyDirector[] {
+    const drawn = new Set<string>();
     return [...groupIds].flatMap((groupId) => {
       const group = state.groups.get(groupId);
       return state
         .members(groupId)
         .filter((node) => node.state === "active" || node.state === "quarantined")
+        .filter(({ id }) => !drawn.has(id))
         .map((node) => {
+          drawn.add(node.id); // a director of several groups is one machine
           const view = nodeView(sources, node);
           return {
             nodeId: node.id,
