@@ -1,5 +1,5 @@
 "use client";
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { DirectorGroupSpec, type DirectorGroupView } from "@trigon/model";
 import { Button, Callout, Card, CardHeader, ConfirmDialog, Field, Input, Select, Switch, toast } from "@trigon/ui";
 import { useState } from "react";
@@ -46,6 +46,13 @@ export function GroupForm({ group }: { group: DirectorGroupView }) {
       onSettled: () => setAsking(null),
     }),
   );
+  const nodes = useQuery(trpc.node.list.queryOptions({ limit: 1000 }));
+  const memberIds = new Set(group.members.map(({ nodeId }) => nodeId));
+  // Directors of other groups may be members of this one, too: each group then keeps its VIPs on another of them.
+  const others = (nodes.data?.data ?? []).filter(
+    ({ id, role, state }) => role === "director" && state === "active" && !memberIds.has(id),
+  );
+  const candidates = [...group.members, ...others.map(({ id, name }) => ({ nodeId: id, name }))];
   const preview = useMutation(trpc.directorGroup.preview.mutationOptions());
   const save = (spec: DirectorGroupSpec) => replace.mutate({ id: group.id, revision: group.revision, spec });
   const submit = form.handleSubmit((spec) => (spec.mode === group.mode ? save(spec) : setAsking(spec)));
@@ -95,12 +102,12 @@ export function GroupForm({ group }: { group: DirectorGroupView }) {
         </Field>
         {isPair ? (
           <>
-            {group.members.length < 2 ? <Callout tone="warn">{t("form.alone")}</Callout> : null}
+            {candidates.length < 2 ? <Callout tone="warn">{t("form.alone")}</Callout> : null}
             <SwitchRow form={form} name="everyone" label={t("form.everyone")} hint={t("form.everyoneHint")} />
             {values.everyone ? null : (
               <fieldset className="grid gap-4 sm:grid-cols-2">
                 <legend className="mb-2 text-soft text-xs">{t("form.prioritiesHint")}</legend>
-                {group.members.map(({ nodeId, name }) => (
+                {candidates.map(({ nodeId, name }) => (
                   <Field key={nodeId} label={t("form.priorityOf", { name })} error={errors.priorities?.[nodeId]?.message}>
                     <Input inputMode="numeric" autoComplete="off" {...form.register(`priorities.${nodeId}`)} />
                   </Field>

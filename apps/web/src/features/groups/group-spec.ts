@@ -7,8 +7,8 @@ export interface GroupValues {
   activeNodeId: string;
   /** Every director takes part, the earliest enrolled first; else those with a priority. */
   everyone: boolean;
-  /** By node; empty: no member. */
-  priorities: Record<string, string>;
+  /** By node, of this group or of another; empty or left out: no member. */
+  priorities: Record<string, string | undefined>;
   /** Addresses that move with the VIPs, apart by commas or spaces. */
   floatingAddresses: string;
   advertMs: string;
@@ -48,8 +48,8 @@ export function valuesOf(view: DirectorGroupView): GroupValues {
 
 /** The spec that the values mean, not checked yet, and where the form has what a pointer into it points at. */
 export function toSpec(view: DirectorGroupView, values: GroupValues): { spec: unknown; toForm: (pointer: string) => string } {
-  const chosen = Object.entries(values.priorities).filter(([, priority]) => priority.trim() !== "");
-  const members = values.everyone ? [] : chosen.map(([nodeId, priority]) => ({ nodeId, priority: numberIn(priority) }));
+  const chosen = Object.entries(values.priorities).filter(([, priority]) => (priority ?? "").trim() !== "");
+  const members = values.everyone ? [] : chosen.map(([nodeId, priority]) => ({ nodeId, priority: numberIn(priority ?? "") }));
   const spec = {
     ...specOf(view),
     mode: values.mode,
