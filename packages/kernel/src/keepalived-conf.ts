@@ -54,7 +54,10 @@ export function keepalivedConfiguration(groups: readonly VrrpResource[], files: 
       "enable_script_security",
       `notify_fifo ${files.notify}`,
       "vrrp_garp_master_delay 1",
-      "vrrp_garp_master_refresh 30",
+      // Who gives way to a better master says so once more, and that one announces the VIPs again: else neighbours go on sending to the former.
+      "vrrp_higher_prio_send_advert true",
+      // For where that one advertisement is lost.
+      "vrrp_garp_master_refresh 5",
     ]),
     ...block("vrrp_script agent", [
       `script "/bin/sh ${files.heartbeatCheck}"`,
