@@ -1,9 +1,9 @@
+import { takeoverKinds } from "@trigon/model";
 import { Card, DataTable, Disclosure } from "@trigon/ui";
 import { useTranslations } from "use-intl";
 
 /** Sentences read from the left on a narrow screen, under their header. */
 const stacked = "max-sm:flex-col max-sm:gap-0 max-sm:[&>span]:text-left";
-const kinds = ["tcp", "fullNat", "persistence", "udp", "onePacket", "late"] as const;
 
 /** What a takeover keeps and what it loses, kind by kind. */
 export function TakeoverHelp() {
@@ -14,7 +14,7 @@ export function TakeoverHelp() {
         <div className="border-t">
           <DataTable
             caption={t("group.help.title")}
-            rows={kinds}
+            rows={takeoverKinds}
             rowKey={(kind) => kind}
             columns={[
               {
