@@ -5,6 +5,32 @@ import { PretendAgent } from "./pretend-agent.ts";
 
 type Role = "master" | "backup";
 
+test("a director of one group is a member of another, too", async ({ page, complaints: _ }) => {
+  const token = await apiToken(page.request);
+  const { apiUrl, agentUrl, caFile } = place();
+  const home = await rest("POST", "/director-groups", token, { body: { name: "home" } });
+  const homeId = (home.body as { id: string }).id;
+  const guest = await PretendAgent.enroll({ apiUrl, agentUrl, caFile, token }, "director", "guest-1", "203.0.113.2", homeId);
+  await guest.turn();
+  await page.goto("/settings");
+  await page.getByRole("button", { name: "Add a group" }).click();
+  const dialog = page.getByRole("dialog", { name: "Add a group" });
+  await dialog.getByRole("textbox", { name: "Name" }).fill("home");
+  await dialog.getByRole("button", { name: "Add a group" }).click();
+  await expect(dialog.getByRole("textbox", { name: "Name" })).toHaveAccessibleDescription(/is taken already/);
+  await dialog.getByRole("textbox", { name: "Name" }).fill("second");
+  await dialog.getByRole("button", { name: "Add a group" }).click();
+  await expect(page.getByRole("heading", { name: "second", level: 1 })).toBeVisible();
+  await page.getByRole("combobox", { name: "Mode" }).selectOption("vrrp");
+  await page.getByRole("switch", { name: /Every director of this group/ }).click();
+  await page.getByRole("textbox", { name: /guest-1/ }).fill("150");
+  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("alertdialog").getByRole("button", { name: "Change the mode" }).click();
+  await expect(page.getByRole("link", { name: "guest-1", exact: true })).toBeVisible();
+  const stored = await rows<{ vrrp: { members: object[] } }>(`SELECT vrrp FROM "directorGroup" WHERE name = 'second'`);
+  expect(stored[0]?.vrrp.members).toEqual([{ nodeId: guest.nodeId, priority: 150 }]);
+});
+
 test("two directors become a pair, the VIPs are moved, and the drill is kept", async ({ page, complaints: _ }) => {
   const token = await apiToken(page.request);
   const { apiUrl, agentUrl, caFile } = place();
