@@ -1,37 +1,22 @@
 import { capture, fetchAnswers, startLoad, until } from "@trigon/lab";
-import type { DirectorGroupSpec, DirectorGroupView, GroupMoveView } from "@trigon/model";
+import type { GroupMoveView } from "@trigon/model";
 import { afterAll, expect, test } from "vitest";
 import { demoServices } from "../../infra/demo/services.ts";
 import { createService } from "../../infra/demo/world.ts";
-import { deleteService, ifMatch, useWorld } from "./use-world.ts";
+import { pairOf, peerOf } from "./pair-of.ts";
+import { deleteService, useWorld } from "./use-world.ts";
 
 const world = useWorld();
 const host = (name: string) => world.lab.host(name);
 const vip = "10.2.0.102";
 /** The NAT real servers' way back, and the source that full NAT real servers see: both move with the VIPs. */
 const [gateway, source] = ["10.4.0.254", "10.4.0.253"];
-const names = ["dir1", "dir2"];
 
 afterAll(async () => {
   for (const name of ["rs5", "rs6"]) await host(name).sh("ip route replace default via 10.4.0.11");
 });
 
-const groupNow = async () =>
-  (await world.api.call<{ data: DirectorGroupView[] }>("GET", "/director-groups")).data.find(
-    ({ members }) => members.length === 2,
-  )!;
-async function put(change: Partial<DirectorGroupSpec>): Promise<void> {
-  const { id, revision: _revision, members: _members, status: _status, ...spec } = await groupNow();
-  const path = `/director-groups/${id}`;
-  await world.api.call("PUT", path, { ...spec, ...change }, await ifMatch(world.api, path));
-}
-/** By `ip`: on which directors an address is. */
-async function holders(address: string): Promise<string[]> {
-  const on = await Promise.all(
-    names.map(async (name) => ((await host(name).sh("ip -o addr")).includes(` ${address}/`) ? [name] : [])),
-  );
-  return on.flat();
-}
+const { groupNow, put, becomes, ready, holders, told } = pairOf(world);
 /** Where rs5 finds its gateway, by its own kernel. */
 const neighbour = async () =>
   (await host("rs5").json<{ dst: string; lladdr?: string }[]>(["ip", "-j", "neigh", "show", gateway]))[0]?.lladdr;
@@ -56,17 +41,12 @@ test("a NAT gateway and a SNAT source move with the VIPs, and no connection is l
   expect((await fetchAnswers(host("client"), "10.2.0.105:80", { count: 2 })).map(({ src }) => src)).toEqual([source, source]);
 
   await put({ mode: "vrrp" });
-  const isReady = async () => {
-    const { phase, move } = (await groupNow()).status;
-    return phase === "paired" && move.toNodeId !== null;
-  };
-  await until("a peer that could take over", isReady, { deadlineMs: 120_000, everyMs: 250 });
+  await ready();
   const [from] = await holders(vip);
-  const to = names.find((name) => name !== from)!;
+  const to = peerOf(from!);
   expect([await holders(gateway), await holders(source)]).toEqual([[from], [from]]);
   const load = await startLoad(host("client"), { targets: [`${vip}:80`], rate: 10, held: 8 });
-  const known = async () => Number(await host(to).sh("grep -c ESTABLISHED.*SYNC /proc/net/ip_vs_conn_sync || :"));
-  await until("held connections to be known to the peer", async () => (await known()) >= 8, { deadlineMs: 30_000 });
+  await until("held connections to be known to the peer", async () => (await told(to)) >= 8, { deadlineMs: 30_000 });
   const { id } = await groupNow();
   await world.api.call<GroupMoveView>("POST", `/director-groups/${id}/move`, {});
   for (const address of [vip, gateway, source])
@@ -82,7 +62,7 @@ test("a NAT gateway and a SNAT source move with the VIPs, and no connection is l
   expect({ failed, heldFailed }).toEqual({ failed: 0, heldFailed: 0 });
 
   await put({ mode: "single", activeNodeId: (await groupNow()).members.find(({ name }) => name === to)!.nodeId });
-  await until("the group to be single", async () => (await groupNow()).status.phase === "single", { deadlineMs: 120_000 });
+  await becomes("single");
   await until("one holder of the gateway", async () => (await holders(gateway)).join() === to, { deadlineMs: 60_000 });
   // The VIP pauses while keepalived gives it to the agent.
   const isServed = async () => (await fetchAnswers(host("client"), `${vip}:80`, { count: 4, timeoutSeconds: 2 })).length === 4;

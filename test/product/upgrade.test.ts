@@ -1,31 +1,16 @@
 import { startLoad, until } from "@trigon/lab";
-import type { DirectorGroupView, NodeUpgradeView, NodeView } from "@trigon/model";
+import type { NodeUpgradeView, NodeView } from "@trigon/model";
 import { expect, test } from "vitest";
 import { demoServices } from "../../infra/demo/services.ts";
 import { createService } from "../../infra/demo/world.ts";
-import { ifMatch, useWorld } from "./use-world.ts";
+import { pairOf, peerOf } from "./pair-of.ts";
+import { useWorld } from "./use-world.ts";
 
 const world = useWorld();
 const vip = "10.2.0.100";
-const names = ["dir1", "dir2"];
+const { put, becomes, ready, holders } = pairOf(world);
 const host = (name: string) => world.lab.host(name);
 
-/** By `ip`: on which directors the VIP is bound. */
-async function holders(): Promise<string[]> {
-  const bound = await Promise.all(
-    names.map(async (name) => ((await host(name).sh("ip -o addr")).includes(` ${vip}/`) ? [name] : [])),
-  );
-  return bound.flat();
-}
-const groupNow = async () =>
-  (await world.api.call<{ data: DirectorGroupView[] }>("GET", "/director-groups")).data.find(
-    ({ members }) => members.length === 2,
-  )!;
-async function setMode(mode: "single" | "vrrp"): Promise<void> {
-  const { id, revision: _revision, members: _members, status: _status, ...spec } = await groupNow();
-  const path = `/director-groups/${id}`;
-  await world.api.call("PUT", path, { ...spec, mode }, await ifMatch(world.api, path));
-}
 const nodeId = async (name: string) =>
   (await world.api.call<{ data: NodeView[] }>("GET", "/nodes")).data.find((node) => node.name === name)!.id;
 /** Which file the program is, and which process runs it: others with each installation. */
@@ -55,24 +40,20 @@ test("both directors of a pair are upgraded from the controller, one after the o
   timeout: 900_000,
 }, async () => {
   await createService(world.api, demoServices.find(({ forwarding }) => forwarding === "dr")!);
-  await until("the VIP to be bound", async () => (await holders()).length === 1, { deadlineMs: 60_000 });
-  await setMode("vrrp");
-  const isReady = async () => {
-    const { phase, move } = (await groupNow()).status;
-    return phase === "paired" && move.toNodeId !== null;
-  };
-  await until("a peer that could take over", isReady, { deadlineMs: 120_000, everyMs: 250 });
-  const first = (await holders()).join();
-  const second = names.find((name) => name !== first)!;
+  await until("the VIP to be bound", async () => (await holders(vip)).length === 1, { deadlineMs: 60_000 });
+  await put({ mode: "vrrp" });
+  await ready();
+  const first = (await holders(vip)).join();
+  const second = peerOf(first);
   const load = await startLoad(host("client"), { targets: [`${vip}:80`], rate: 10, held: 8 });
   await until("held connections to be known to the peer", async () => (await known(second)) >= 8, { deadlineMs: 30_000 });
 
   expect((await upgrade(first)).movedGroupIds).toHaveLength(1);
-  expect(await holders()).toEqual([second]);
-  await until("the upgraded member to stand by", isReady, { deadlineMs: 60_000 });
+  expect(await holders(vip)).toEqual([second]);
+  await ready();
   await until("held connections to be known to it", async () => (await known(first)) >= 8, { deadlineMs: 30_000 });
   await upgrade(second);
-  expect(await holders()).toEqual([first]);
+  expect(await holders(vip)).toEqual([first]);
 
   // A real server has nothing to give away.
   expect((await upgrade("rs1")).movedGroupIds).toEqual([]);
@@ -81,8 +62,8 @@ test("both directors of a pair are upgraded from the controller, one after the o
   console.log(`upgraded under load: ${ok} connections, ${failed} failed, ${heldFailed} held ones lost`);
   expect({ failed, heldFailed }).toEqual({ failed: 0, heldFailed: 0 });
   expect(ok).toBeGreaterThan(100);
-  await setMode("single");
-  await until("one holder without VRRP", async () => (await groupNow()).status.phase === "single", { deadlineMs: 120_000 });
+  await put({ mode: "single" });
+  await becomes("single");
 });
 
 test("a policy on the machine forbids it, and the program stays", async () => {

@@ -115,7 +115,7 @@ test("only the VIP's own resets are held back, and none where the kernel cannot 
   );
   expect(rules).toEqual([
     ["OUTPUT", undefined, "-p tcp -m tcp --tcp-flags RST RST -g TRIGON-OUTPUT-R"],
-    ["OUTPUT", "R", expect.stringMatching(/^-s 192\.0\.2\.10\/32 -p tcp -m hashlimit .* --hashlimit-burst 4 .* -j DROP$/)],
+    ["OUTPUT", "R", expect.stringMatching(/^-s 192\.0\.2\.10\/32 -p tcp -m hashlimit .* --hashlimit-burst 3 .* -j DROP$/)],
   ]);
   expect(sparingResets(vip, { ...facts, lacks: ["xt_hashlimit"] })).toEqual([]);
   expect(sparingResets(vip, { ...facts, iptables: "none" })).toEqual([]);

@@ -46,8 +46,8 @@ export function closedVip(holder: "director" | "realServer", vip: string, ping: 
   ];
 }
 
-/** RSTs of a connection that are held back, and so many a minute from then on. A client repeats itself after 0.2, 0.4, 0.9 and 1.7 s. */
-const heldBack = "4";
+/** RSTs of a connection that are held back, and so many a minute from then on. A client repeats itself after 0.2, 0.4, 0.9 and 1.7 s: most tables are full again by then. */
+const heldBack = "3";
 
 /**
  * Holds back the first resets by which the director itself would end a connection of its VIP. It answers for the VIP only while IPVS does not take
