@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { arpHolders, capture, fetchAnswers, type Lab, runLoad, startHttpd, startLoad, until } from "@trigon/lab";
+import { arpHolders, capture, fetchAnswers, type Lab, startHttpd, until } from "@trigon/lab";
 import { vips } from "./services.ts";
 
 /** What Trigon sets so that packets go the right way, and the packets that show whether it does. */
@@ -112,17 +112,6 @@ async function uploads(lab: Lab): Promise<string> {
   } finally {
     await on.sh(`iptables-legacy -D ${told}; ip link set eth0 gso_max_segs 65535`);
   }
-}
-
-/** What becomes of connections held open to the DR service while somebody empties the director's table and it is put back a moment later. */
-async function heldOverEmptiedTable(lab: Lab): Promise<string> {
-  const held = 40; // so many that some speak in the short time in which the table is empty
-  const load = await startLoad(lab.host("client"), { targets: [`${vips.dr}:80`], held });
-  await lab.host("dir1").sh("ipvsadm -Sn >/run/table; ipvsadm -C; ipvsadm -R </run/table; rm /run/table");
-  // A connection that is silent for three seconds is one that was lost: so long new ones are made.
-  await runLoad(lab.host("client"), { targets: [`${vips.dr}:80`], seconds: 5, rate: 2 });
-  const { heldFailed } = await load.stop();
-  return heldFailed === 0 ? `${held} of ${held} went on` : `${heldFailed} of ${held} were lost`;
 }
 
 const rips: Record<string, string> = { rs1: "10.2.0.21", rs2: "10.2.0.22" };
@@ -279,14 +268,6 @@ export const guards: readonly Guard[] = [
     switchOff: rules("-F TRIGON-INPUT"),
     observe: behindVipOnLoopback,
     wanted: "nobody",
-  },
-  {
-    name: "spared-resets",
-    prevents: "the director resets every connection that goes through it when somebody empties its table for a moment",
-    host: "dir1",
-    switchOff: rules("-F TRIGON-OUTPUT-R"),
-    observe: heldOverEmptiedTable,
-    wanted: "40 of 40 went on",
   },
   {
     name: "expire-nodest-conn",
