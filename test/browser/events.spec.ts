@@ -11,7 +11,7 @@ test("what happened is listed, chosen by topic, and leads to what it is about", 
   const [event] = await rows<{ actor: string }>(`SELECT actor FROM "auditEvent" WHERE "objectId" = $1`, [made.id]);
   await expect(row).toContainText(event!.actor);
 
-  await page.getByRole("combobox", { name: "Topic" }).selectOption("Users and API tokens");
+  await page.getByRole("combobox", { name: "Topic" }).selectOption("Users, API tokens and notifications");
   await expect(page).toHaveURL(/topic=access/);
   await expect(row).toHaveCount(0);
   await expect(page.getByRole("row").filter({ hasText: "API token" }).first()).toBeVisible();
