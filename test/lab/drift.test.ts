@@ -118,7 +118,7 @@ const drifts: Drift[] = [
 ];
 
 describe("drift at 1,000 rules", { timeout: 300_000 }, () => {
-  const lab = useLab({ fresh: ["dir1", "rs1"] });
+  const lab = useLab();
   let iptables: string;
   let pid: number;
 

@@ -10,7 +10,7 @@ const vip6 = "2001:db8:2::100";
 const deadline = { deadlineMs: 60_000, everyMs: 1_000 };
 
 describe("a VIP that somebody else holds too", { timeout: 180_000 }, () => {
-  const lab = useLab({ fresh: ["dir1", "rs1"] });
+  const lab = useLab();
 
   beforeAll(async () => {
     const dir1 = lab.host("dir1");

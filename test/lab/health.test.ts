@@ -22,7 +22,7 @@ function checkedService(change: object = {}, more: object = {}) {
 }
 
 describe("health checks on a director", { timeout: 240_000 }, () => {
-  const lab = useLab({ fresh: ["dir1", ...names] });
+  const lab = useLab();
   const dir1 = () => lab.host("dir1");
   let agent = 0;
 

@@ -9,7 +9,7 @@ import { kernelContract } from "../contract/kernel.ts";
 import type { CaseReport } from "../contract/run-inside.ts";
 import { useLab } from "./use-lab.ts";
 
-const lab = useLab({ fresh: ["router", "dir1", "dir2", "rs1", "rs2"] });
+const lab = useLab();
 
 /** In the lab's state folder, which lies in the checkout: `netlink` is found from there, by lab hosts too. */
 let bundle: string;

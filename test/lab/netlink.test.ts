@@ -8,7 +8,7 @@ import { build } from "esbuild";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { useLab } from "./use-lab.ts";
 
-const lab = useLab({ fresh: [] });
+const lab = useLab();
 
 interface Answer<T> {
   value: T;

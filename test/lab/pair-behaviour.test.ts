@@ -42,7 +42,7 @@ print(";".join(",".join(names) for s, names in flows))
 
 // The rows of the console's help, each as a client sees it over one takeover.
 describe("what a takeover keeps and loses", { timeout: 300_000 }, () => {
-  const lab = useLab({ fresh: ["dir1", "dir2", "rs1", "rs2", "client", "router"] });
+  const lab = useLab();
   const host = (name: string): LabHost => lab.host(name);
   const client = () => host("client");
   const serviceOf = (vip: string, change: object = {}, shape: { forwarding?: "dr" | "fullnat"; port?: number } = {}) => {

@@ -17,7 +17,7 @@ const mostNoneMs = 2_000;
 const mostGapOnLossMs = 7_000;
 
 describe("random faults of a pair", { timeout: 300_000 + faults * 60_000 }, () => {
-  const lab = useLab({ fresh: ["dir1", "dir2", "rs1", "rs2", "client", "router"] });
+  const lab = useLab();
 
   beforeAll(async () => {
     for (const name of ["rs1", "rs2"]) await bindSilently(lab.host(name), vip);

@@ -33,7 +33,7 @@ function planOf(name: string, preferred: { nodeId: string; generation: number } 
 }
 
 describe("two directors of a group", { timeout: 300_000 }, () => {
-  const lab = useLab({ fresh: ["dir1", "dir2", "rs1", "rs2", "client", "router"] });
+  const lab = useLab();
   const host = (name: string): LabHost => lab.host(name);
 
   beforeAll(async () => {

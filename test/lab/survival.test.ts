@@ -14,7 +14,7 @@ const services = {
 const defaultRoute = "ip route replace default via 10.2.0.1";
 
 describe("what a machine's own management does to it", { timeout: 240_000 }, () => {
-  const lab = useLab({ fresh: ["dir1", "rs1"] });
+  const lab = useLab();
 
   beforeAll(async () => {
     const [dir1, real] = [lab.host("dir1"), lab.host("rs1")];

@@ -16,7 +16,7 @@ type Way = keyof typeof services;
 const timing = { intervalMs: 500, fastIntervalMs: 300, timeoutMs: 300 };
 
 describe("checks of the VIP through each real server", { timeout: 240_000 }, () => {
-  const lab = useLab({ fresh: ["dir1", "rs1", "rs2", "rs3", "rs4"] });
+  const lab = useLab();
   const dir1 = () => lab.host("dir1");
   const shapeOf = (way: Way) =>
     fragmentsOf({

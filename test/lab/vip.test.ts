@@ -7,7 +7,7 @@ import { useLab } from "./use-lab.ts";
 const vip = "10.2.0.100";
 
 describe("what a VIP answers", { timeout: 120_000 }, () => {
-  const lab = useLab({ fresh: ["dir1", "rs1", "client", "router"] });
+  const lab = useLab();
   const service = (ping: boolean, allow: string[]) =>
     fragmentsOf({ vip, forwarding: "dr", realServers: [{ host: "rs1", rip: "10.2.0.21" }], allow, ping });
   const apply = async (ping: boolean, allow: string[]) => {

@@ -2,7 +2,7 @@ import type { DirectorGroupFragment, DirectorVipFragment, GroupReport } from "@t
 import { VrrpSpec } from "@trigon/model";
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import { nodeOf } from "../test/fleet.ts";
+import { nodeOf, singleGroup } from "../test/fleet.ts";
 import { type FleetGroup, type FleetVrrp, fleetOf, type NodeReport } from "./fleet.ts";
 import { groupStep, membersOf, planGroup } from "./group.ts";
 import { planVip } from "./plan-fragments.ts";
@@ -30,15 +30,7 @@ interface Held {
 class Pair {
   readonly fleet = fleetOf(ids.map((id, index) => nodeOf(id, `192.0.2.${index + 2}`)));
   sequence = 1;
-  group: FleetGroup = {
-    id: "dg_1",
-    activeNodeId: "node_d1",
-    releasing: null,
-    floatingAddresses: [],
-    ping: true,
-    manageFirewall: false,
-    vrrp: null,
-  };
+  group: FleetGroup = singleGroup;
   readonly held = new Map<string, Held>();
   readonly reports = new Map<string, NodeReport>();
   master: string | null = null;

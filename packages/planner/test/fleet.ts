@@ -21,6 +21,17 @@ export function nodeOf(id: string, address: string, more: Partial<FleetNode> = {
 
 export const vip = "192.0.2.10";
 
+/** A group in mode `single`, whose VIPs the first director holds. */
+export const singleGroup: FleetGroup = {
+  id: "dg_1",
+  activeNodeId: "node_d1",
+  releasing: null,
+  floatingAddresses: [],
+  ping: true,
+  manageFirewall: false,
+  vrrp: null,
+};
+
 /**
  * A controller and its agents in memory: `save` writes a service, `reportAll` lets nodes say that they hold their plan. Rows live here as
  * they would in a database, and every write has the next sequence.
@@ -28,15 +39,7 @@ export const vip = "192.0.2.10";
 export class World {
   sequence = 0;
   nodes = new Map<string, FleetNode>();
-  group: FleetGroup = {
-    id: "dg_1",
-    activeNodeId: "node_d1",
-    releasing: null,
-    floatingAddresses: [],
-    ping: true,
-    manageFirewall: false,
-    vrrp: null,
-  };
+  group: FleetGroup = singleGroup;
   service: FleetService | undefined;
   gates: Gate[] = [];
   readonly reports = new Map<string, NodeReport>();

@@ -1,9 +1,10 @@
-import { type Lab, until } from "@trigon/lab";
+import { until } from "@trigon/lab";
 import { type ArrivalReport, HealthSpec, type PathReport } from "@trigon/model";
 import { judgePath, type PathVerdict } from "@trigon/planner";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { agentStatus, applyPlan, fragmentsOf, installAgent, startAgent } from "../agent.ts";
+import { applyPlan, fragmentsOf, installAgent, startAgent } from "../agent.ts";
 import { useLab } from "../use-lab.ts";
+import { holdAgent, pathsOf } from "./agents.ts";
 import { type Fault, faults, serveOn, vips } from "./faults.ts";
 
 const director = "10.2.0.11";
@@ -18,23 +19,12 @@ const shapes = {
 const hosts = { dr: "rs1", tun: "rs4", dr6: "rs2" } as const;
 const names = ["rs1", "rs4", "rs2", "dir1"] as const;
 
-/** What a running agent says of paths. */
-async function paths(lab: Lab, host: string): Promise<{ paths?: PathReport[]; arrivals?: ArrivalReport[] }> {
-  const answer = await lab.host(host).sh("curl -s -X POST --unix-socket /var/lib/trigon/agent.sock http://agent/paths");
-  return JSON.parse(answer);
-}
-
 describe("proof of the real path", { timeout: 120_000 }, () => {
   const lab = useLab();
   /** Pids of the agents. */
   const agents = new Map<string, number>();
 
-  /** An agent whose policy cannot be read changes nothing, and goes on telling what it sees. */
-  async function hold(name: string): Promise<void> {
-    await lab.host(name).sh(`mkdir -p /etc/trigon && echo '{' >/etc/trigon/policy.yaml && kill -HUP ${agents.get(name)}`);
-    undo.push(() => lab.host(name).sh(`rm /etc/trigon/policy.yaml && kill -HUP ${agents.get(name)}`));
-    await until(`the agent on ${name} to hold`, async () => (await agentStatus(lab.host(name)))?.hold != null);
-  }
+  const hold = (name: string) => holdAgent(lab.host(name), agents.get(name)!, undo);
 
   beforeAll(async () => {
     await installAgent(...names.map((name) => lab.host(name)));
@@ -69,7 +59,7 @@ describe("proof of the real path", { timeout: 120_000 }, () => {
 
   /** The verdict on a path from what its two ends say now, as the controller joins it. */
   async function verdict(kind: Fault["paths"][number]): Promise<PathVerdict & { report?: PathReport; arrival?: ArrivalReport }> {
-    const [said, seen] = await Promise.all([paths(lab, "dir1"), paths(lab, hosts[kind])]);
+    const [said, seen] = await Promise.all([pathsOf(lab.host("dir1")), pathsOf(lab.host(hosts[kind]))]);
     const at = Date.now();
     const serviceId = kind === "dr6" ? "vs_dr6" : `vs_${vips[kind].replaceAll(".", "")}`;
     const report = said.paths?.find((one) => one.serviceId === serviceId);
@@ -106,7 +96,7 @@ describe("proof of the real path", { timeout: 120_000 }, () => {
     for (const name of ["dr6", "nat6"]) {
       let last: PathReport | undefined;
       const isLarge = async () => {
-        last = (await paths(lab, "dir1")).paths?.find(({ serviceId }) => serviceId === `vs_${name}`);
+        last = (await pathsOf(lab.host("dir1"))).paths?.find(({ serviceId }) => serviceId === `vs_${name}`);
         return last?.outcome === "ok" && last.large === true;
       };
       await until(`large packets of ${name} to pass`, isLarge, { deadlineMs: 60_000, everyMs: 500 }).catch((error) => {

@@ -3,8 +3,9 @@ import { type Lab, until } from "@trigon/lab";
 import { type ArrivalReport, HealthSpec, type PathReport } from "@trigon/model";
 import { judgePath, type PathVerdict } from "@trigon/planner";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
-import { agentStatus, applyPlan, fragmentsOf, installAgent, startAgent } from "../agent.ts";
+import { applyPlan, fragmentsOf, installAgent, startAgent } from "../agent.ts";
 import { useLab } from "../use-lab.ts";
+import { holdAgent, pathsOf } from "./agents.ts";
 
 const director = "10.2.0.11";
 const director6 = "2001:db8:2::11";
@@ -145,23 +146,12 @@ const faults: readonly Fault[] = [
   },
 ];
 
-/** What a running agent says of paths. */
-async function paths(lab: Lab, host: string): Promise<{ paths?: PathReport[]; arrivals?: ArrivalReport[] }> {
-  const answer = await lab.host(host).sh("curl -s -X POST --unix-socket /var/lib/trigon/agent.sock http://agent/paths");
-  return JSON.parse(answer);
-}
-
 describe("proof of the real path over UDP", { timeout: 150_000 }, () => {
   const lab = useLab();
   /** Pids of the agents. */
   const agents = new Map<string, number>();
 
-  /** An agent whose policy cannot be read changes nothing, and goes on telling what it sees. */
-  async function hold(name: string): Promise<void> {
-    await lab.host(name).sh(`mkdir -p /etc/trigon && echo '{' >/etc/trigon/policy.yaml && kill -HUP ${agents.get(name)}`);
-    undo.push(() => lab.host(name).sh(`rm /etc/trigon/policy.yaml && kill -HUP ${agents.get(name)}`));
-    await until(`the agent on ${name} to hold`, async () => (await agentStatus(lab.host(name)))?.hold != null);
-  }
+  const hold = (name: string) => holdAgent(lab.host(name), agents.get(name)!, undo);
 
   beforeAll(async () => {
     await installAgent(...names.map((name) => lab.host(name)));
@@ -194,7 +184,7 @@ describe("proof of the real path over UDP", { timeout: 150_000 }, () => {
   /** The verdict on a path from what its two ends say now, as the controller joins it. */
   async function verdict(kind: Kind): Promise<PathVerdict & { report?: PathReport; arrival?: ArrivalReport }> {
     const { forwarding, host } = shapes[kind];
-    const [said, seen] = await Promise.all([paths(lab, "dir1"), kind === "fullnat" ? undefined : paths(lab, host)]);
+    const [said, seen] = await Promise.all([pathsOf(lab.host("dir1")), kind === "fullnat" ? undefined : pathsOf(lab.host(host))]);
     const at = Date.now();
     const report = said.paths?.find(({ serviceId }) => serviceId === `vs_${kind}`);
     const arrival = seen?.arrivals?.find(({ serviceId }) => serviceId === `vs_${kind}`);
