@@ -120,11 +120,11 @@ describe("all four forwardings from plan files", { timeout: 300_000 }, () => {
     const targets = [100, 101, 102, 103].map((last) => `10.2.0.${last}:80`);
     const load = await startLoad(lab.host("client"), { targets, rate: 100, held: 8 });
     await host.sh(`kill -9 ${pid}`);
-    await host.sh("ipvsadm -e -t 10.2.0.100:80 -r 10.2.0.21:80 -g -w 7; sysctl -qw net.ipv4.vs.expire_nodest_conn=0");
+    await host.sh("ipvsadm -e -t 10.2.0.100:80 -r 10.2.0.21:80 -g -w 7; sysctl -qw net.ipv4.vs.expire_nodest_conn=1");
     await startAgent(host);
     const drifted = async () => (await ipvsTable(host)).includes("-a -t 10.2.0.100:80 -r 10.2.0.21:80 -g -w 7");
     await until("the drift to be put right", async () => !(await drifted()), { deadlineMs: 60_000 });
-    expect(await host.sh("sysctl -n net.ipv4.vs.expire_nodest_conn")).toBe("1");
+    expect(await host.sh("sysctl -n net.ipv4.vs.expire_nodest_conn")).toBe("0");
     const { failed, heldFailed, ok } = await load.stop();
     expect({ failed, heldFailed }).toEqual({ failed: 0, heldFailed: 0 });
     expect(ok).toBeGreaterThan(100);

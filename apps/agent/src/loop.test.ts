@@ -293,8 +293,8 @@ test("drift is found within a round of the sweep, put right and said", async () 
   await loop.settled();
   loop.takeEvents();
   kernel.services.delete(serviceKey(2));
-  kernel.sysctls.set("net/ipv4/vs/expire_nodest_conn", "0");
-  await eventually(() => kernel.services.has(serviceKey(2)) && kernel.sysctls.get("net/ipv4/vs/expire_nodest_conn") === "1");
+  kernel.sysctls.set("net/ipv4/vs/expire_nodest_conn", "1");
+  await eventually(() => kernel.services.has(serviceKey(2)) && kernel.sysctls.get("net/ipv4/vs/expire_nodest_conn") === "0");
   await eventually(() => kinds(loop).includes("drift.repaired"));
 });
 
@@ -306,8 +306,8 @@ test("settings of a large table are read as often as their share allows, and at 
   await loop.settled();
   const setting = "net/ipv4/vs/expire_nodest_conn";
   for (let round = 0; round < 2; round++) {
-    kernel.sysctls.set(setting, "0");
-    await eventually(() => kernel.sysctls.get(setting) === "1");
+    kernel.sysctls.set(setting, "1");
+    await eventually(() => kernel.sysctls.get(setting) === "0");
   }
   const [before, began] = [kernel.reads.observe, performance.now()];
   await eventually(() => performance.now() - began > 600);

@@ -16,7 +16,7 @@ type Action = ActionOn<"address">;
 const tunnelKinds = new Set(["ipip", "gre", "sit", "ip6tnl", "ip6gre"]);
 
 /** How long a VIP stays on a real server that still has connections by it when it is to leave. */
-const farewellMs = 2_000;
+const farewellMs = 3_000;
 
 const isVipOfServer = ({ purpose }: AddressResource) => purpose === "vipOnLoopback";
 

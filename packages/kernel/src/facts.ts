@@ -5,7 +5,15 @@ import { type InterfaceAddress, type Link, type Route, type RouteClient, routeTa
 import { moduleState } from "./machine.ts";
 
 /** Modules that a plan does without where they are missing. */
-const wished = ["xt_mac", "xt_addrtype", "xt_mark", "xt_TCPMSS", "iptable_security", "ip6table_security"] as const;
+const wished = [
+  "xt_mac",
+  "xt_addrtype",
+  "xt_mark",
+  "xt_TCPMSS",
+  "iptable_security",
+  "ip6table_security",
+  "xt_hashlimit",
+] as const;
 
 /** Whether the thing of this resource key was made by Trigon, and so is no fact about the machine. */
 export type IsOurs = (key: string) => boolean;

@@ -29,6 +29,7 @@ import {
 import type { ActionResult, IpvsCounters, KernelCounters } from "@trigon/reconciler";
 import type { ActionOn, Adapter } from "./adapter.ts";
 import { done, failed, KernelError } from "./failure.ts";
+import { endingConnections } from "./farewell.ts";
 
 type IpvsKind = "ipvsService" | "ipvsDestination";
 type IpvsResource = IpvsServiceResource | IpvsDestinationResource;
@@ -116,18 +117,23 @@ export class IpvsAdapter implements Adapter<IpvsKind> {
 
   async apply(actions: readonly ActionOn<IpvsKind>[]): Promise<ActionResult[]> {
     try {
-      const client = await this.#open();
-      if (!client) throw new KernelError("ENOENT", "Could not change the IPVS table: module ip_vs is not loaded");
-      // As many as one send holds become messages at a time, in memory that the next use again.
-      const size = client.batchMessages;
-      if (actions.length <= size) return await applyBatch(client, actions);
-      const results: ActionResult[] = [];
-      for (let from = 0; from < actions.length; from += size)
-        results.push(...(await applyBatch(client, actions.slice(from, from + size))));
-      return results;
+      if (actions.some(({ op }) => op === "delete")) return await endingConnections(() => this.#carryOut(actions));
+      return await this.#carryOut(actions);
     } catch (error) {
       return actions.map(() => failed(error, "change the IPVS table"));
     }
+  }
+
+  async #carryOut(actions: readonly ActionOn<IpvsKind>[]): Promise<ActionResult[]> {
+    const client = await this.#open();
+    if (!client) throw new KernelError("ENOENT", "Could not change the IPVS table: module ip_vs is not loaded");
+    // As many as one send holds become messages at a time, in memory that the next use again.
+    const size = client.batchMessages;
+    if (actions.length <= size) return await applyBatch(client, actions);
+    const results: ActionResult[] = [];
+    for (let from = 0; from < actions.length; from += size)
+      results.push(...(await applyBatch(client, actions.slice(from, from + size))));
+    return results;
   }
 
   /** Counters of every service that a resource can name. */

@@ -1,6 +1,7 @@
 import type { Encapsulation, IpvsDestinationResource } from "@trigon/model";
 import { familyOf, pathProbe, vipCheck } from "@trigon/model";
 import { type IpvsClient, type IpvsDestination, type IpvsOperation, type IpvsServiceId, isNetlinkError } from "@trigon/netlink";
+import { endingConnections } from "./farewell.ts";
 import { FilterRuleAdapter } from "./filter-rule.ts";
 import { kernelTunnels } from "./ipvs.ts";
 import { createIpvsOpener } from "./kernel.ts";
@@ -46,7 +47,11 @@ function openTable() {
     return client;
   };
   /** Answers the kernel's refusal. */
-  const carryOut = async (operation: IpvsOperation) => (await (await table()).batch([operation]))[0];
+  const carryOut = async (operation: IpvsOperation) => {
+    const send = async () => (await (await table()).batch([operation]))[0];
+    // A port that a later probe uses again must not lead to an earlier one's real server.
+    return operation.op === "delDestination" ? endingConnections(send) : send();
+  };
   return { ...opener, table, carryOut };
 }
 

@@ -1,9 +1,11 @@
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { resourceKey, type SysctlResource } from "@trigon/model";
 import type { ActionResult, Found } from "@trigon/reconciler";
 import type { ActionOn, Adapter } from "./adapter.ts";
-import { attempt, done, KernelError } from "./failure.ts";
+import { attempt, done } from "./failure.ts";
+import { standingSysctl } from "./farewell.ts";
 import { afterForwarding, changedByForwarding, forwardingFamily } from "./forwarding.ts";
+import { readSysctl, writeSysctl } from "./sysctl-files.ts";
 
 /** Files under /proc/sys. What is observed is the value found, with its blanks made single spaces. */
 export class SysctlAdapter implements Adapter<"sysctl"> {
@@ -12,7 +14,7 @@ export class SysctlAdapter implements Adapter<"sysctl"> {
   async observe(keys: readonly string[]): Promise<SysctlResource[]> {
     return keys.flatMap((key) => {
       const path = key.slice("sysctl ".length);
-      const value = readSysctl(path);
+      const value = standingSysctl(path);
       return value === undefined ? [] : [{ kind: "sysctl" as const, key: resourceKey.sysctl(path), path, value }];
     });
   }
@@ -62,35 +64,10 @@ export class SysctlAdapter implements Adapter<"sysctl"> {
 
 /** Writes only where the value found falls short of what is wanted. */
 function meet(wanted: SysctlResource): void {
-  const stands = readSysctl(wanted.path);
+  const stands = standingSysctl(wanted.path);
   if (stands === undefined && wanted.ifPresent) return;
   if (stands !== undefined && (wanted.value !== undefined ? stands === wanted.value : Number(stands) >= wanted.atLeast!)) return;
   writeSysctl(wanted.path, wanted.value ?? String(wanted.atLeast));
-}
-
-function fileOf(path: string): string {
-  if (!/^[\w.@:/-]+$/.test(path) || path.split("/").some((part) => part === "" || part === "." || part === ".."))
-    throw new KernelError("EINVAL", `${path} is no path under /proc/sys`);
-  return `/proc/sys/${path}`;
-}
-
-/** Undefined when there is no such file, or it cannot be read. */
-export function readSysctl(path: string): string | undefined {
-  try {
-    return readFileSync(fileOf(path), "utf8").trim().replace(/\s+/g, " ");
-  } catch {
-    return undefined;
-  }
-}
-
-function writeSysctl(path: string, value: string): void {
-  const file = fileOf(path);
-  try {
-    writeFileSync(file, `${value}\n`, { flag: "r+" }); // r+: an absent file is ENOENT, not EACCES of creating one
-  } catch (error) {
-    const { code = "EIO" } = error as NodeJS.ErrnoException;
-    throw new KernelError(code, `Could not write ${value} to ${path}: ${code}`);
-  }
 }
 
 function confNames(family: 4 | 6): string[] {

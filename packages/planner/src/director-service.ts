@@ -15,13 +15,20 @@ import {
   unreachable,
 } from "@trigon/model";
 import { interfaceToward } from "./network.ts";
-import { pathResources } from "./path-resources.ts";
+import { checksVip, pathResources } from "./path-resources.ts";
 import { filterRule, from, module, port, ruleOrder, ruleSuffix, sysctl, sysctlIfPresent, to } from "./resources.ts";
 import { honoursPersistence, needsFallback, possibleDestinations, servingDestinations } from "./serving.ts";
 import { letIn, openService } from "./vip-guard.ts";
 
-/** Kept on every director: a removed real server resets its clients instead of hanging them, and quiescing holds for pinned clients too. */
-const baseline: readonly Resource[] = [module("ip_vs"), sysctlIfPresent("net/ipv4/vs/expire_nodest_conn", "1")];
+/**
+ * Whether the kernel ends the connections of a destination whenever it is gone, or when the agent takes it out (packages/kernel/src/farewell.ts) and
+ * keeps them otherwise, so that they outlive a table that somebody empties. Its setting counts for the whole director.
+ */
+const expireNodest = sysctlIfPresent("net/ipv4/vs/expire_nodest_conn", "1");
+const keeping: Resource = { ...expireNodest, value: "0", isDefault: true };
+/** From here on the kernel ends connections at the moment in which their destination goes, and not with their next packet. */
+const endsAtOnce = [5, 9] as const;
+
 const reuse = sysctlIfPresent("net/ipv4/vs/conn_reuse_mode", "1");
 
 const quiescent = sysctlIfPresent("net/ipv4/vs/expire_quiescent_template", "1");
@@ -38,7 +45,9 @@ export function directorService(planned: DirectorServiceFragment, facts: Facts, 
   const keyStart = resourceKey.ipvsDestinationsOf(service.key);
   const destinations = serving.map((destination): Resource => ipvsDestination(fragment, service.key, keyStart, destination));
   const footing = [
-    ...baseline,
+    module("ip_vs"),
+    // Health checks that go to the VIP use a port again for another real server: that needs it, too.
+    checksVip(planned, facts) || !isAtLeast(facts.kernel, endsAtOnce) ? expireNodest : keeping,
     honoursPersistence(planned) ? honouring : quiescing,
     reuse,
     module(`ip_vs_${fragment.scheduler}`),
@@ -195,4 +204,10 @@ function notrack(fragment: DirectorServiceFragment): Resource[] {
       match: [...to(vip), ...port(protocol, "dport", number), "-j", "CT", "--notrack"],
     }),
   ];
+}
+
+/** Whether a kernel's release (`uname -r`) is this one or later. */
+function isAtLeast(release: string, [major, minor]: readonly [number, number]): boolean {
+  const [own = 0, ownMinor = 0] = release.split(".").map((part) => Number.parseInt(part, 10));
+  return own > major || (own === major && ownMinor >= minor);
 }

@@ -2,7 +2,7 @@ import { type DirectorVipFragment, type Facts, familyOf, type Resource } from "@
 import { defaultRoute, onLinkInterface } from "./network.ts";
 import { ResolveError } from "./resolve-error.ts";
 import { hostAddress } from "./resources.ts";
-import { closedVip } from "./vip-guard.ts";
+import { closedVip, sparingResets } from "./vip-guard.ts";
 
 /**
  * The VIP as an address of the director, closed to all but its services: on the interface whose network holds it, else on that of the default route. When VRRP
@@ -16,6 +16,6 @@ export function directorVip({ vip, heldBy, ping }: DirectorVipFragment, facts: F
       "vip.noInterface",
       `No interface of ${facts.hostname} can hold ${vip}: none is in its network and there is no default route.`,
     );
-  const closed = ping === undefined ? [] : closedVip("director", vip, ping, facts);
+  const closed = ping === undefined ? [] : [...closedVip("director", vip, ping, facts), ...sparingResets(vip, facts)];
   return heldBy === "vrrp" ? closed : [...closed, hostAddress(name, vip, "vipOnDirector")];
 }

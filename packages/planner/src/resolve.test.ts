@@ -1,4 +1,12 @@
-import { type AdminState, DirectorServiceFragment, type Forwarding, RealServerFragment, type Resource } from "@trigon/model";
+import {
+  type AdminState,
+  DirectorServiceFragment,
+  type Forwarding,
+  HealthCheck,
+  HealthSpec,
+  RealServerFragment,
+  type Resource,
+} from "@trigon/model";
 import { describe, expect, test } from "vitest";
 import { factsOf } from "../test/facts.ts";
 import { nodeOf } from "../test/fleet.ts";
@@ -32,7 +40,7 @@ function serving(forwarding: Forwarding, change: Partial<RealServerFragment> = {
   return resolveFragment(RealServerFragment.parse(fragment), own);
 }
 
-function directing(forwardings: readonly Forwarding[], change: Partial<DirectorServiceFragment> = {}): Resource[] {
+function directing(forwardings: readonly Forwarding[], change: Partial<DirectorServiceFragment> = {}, own = facts): Resource[] {
   const fragment: DirectorServiceFragment = {
     ...base,
     id: "ds:vs_1",
@@ -54,7 +62,7 @@ function directing(forwardings: readonly Forwarding[], change: Partial<DirectorS
     })),
     ...change,
   };
-  return resolveFragment(DirectorServiceFragment.parse(fragment), facts);
+  return resolveFragment(DirectorServiceFragment.parse(fragment), own);
 }
 const keys = (resources: readonly Resource[]) => resources.map(({ key }) => key);
 
@@ -166,6 +174,19 @@ describe("a real server that is drained", () => {
     for (const other of [drained("draining"), drained("active", { persistence }), drained("disabled", { persistence })])
       expect(template(other)).toMatchObject({ value: "1", isDefault: true });
   });
+});
+
+test("the kernel keeps connections whose destination somebody else took out, but for where that ends badly", () => {
+  const setting = (resources: Resource[]) => resources.find(({ key }) => key.endsWith("expire_nodest_conn"));
+  const kept = { value: "0", isDefault: true };
+  expect(setting(directing(["dr"]))).toMatchObject(kept);
+  expect(setting(directing(["dr"], {}, { ...facts, kernel: "5.10.0-30-amd64" }))).toMatchObject(kept);
+  // Older ones end a connection only with its next packet, when the deletion is long over.
+  const old = setting(directing(["dr"], {}, { ...facts, kernel: "5.4.0-150-generic" }));
+  expect([old, setting(directing(["dr"], {}, { ...facts, kernel: "4.18.0" }))]).toMatchObject([{ value: "1" }, { value: "1" }]);
+  expect(old).not.toHaveProperty("isDefault");
+  const health = { ...HealthSpec.parse({}), sorryServer: null, check: HealthCheck.parse({ kind: "tcp", target: "vip" }) };
+  expect(setting(directing(["dr"], { provesPaths: true, health }))).toMatchObject({ value: "1" });
 });
 
 describe("a director's VIP", () => {

@@ -2,7 +2,7 @@ import type { FilterRuleResource, Resource } from "@trigon/model";
 import { describe, expect, test } from "vitest";
 import { factsOf } from "../test/facts.ts";
 import { type FilteredPacket, filterTable, verdictOf } from "./firewall.ts";
-import { closedVip, letIn, type OpenService, openService } from "./vip-guard.ts";
+import { closedVip, letIn, type OpenService, openService, sparingResets } from "./vip-guard.ts";
 
 const facts = factsOf({ legs: { eth0: ["192.0.2.2/24"] }, gateway: "192.0.2.1" });
 const vip = "192.0.2.10";
@@ -107,4 +107,16 @@ describe("a closed VIP", () => {
     expect(closedVip("director", vip, true, { ...facts, iptables: "none" })).toEqual([]);
     expect(openService("director", web, { ...facts, iptables: "none" })).toEqual([]);
   });
+});
+
+test("only the VIP's own resets are held back, and none where the kernel cannot count them", () => {
+  const rules = sparingResets(vip, facts).flatMap((one) =>
+    one.kind === "filterRule" ? [[one.hook, one.chain, one.match.join(" ")]] : [],
+  );
+  expect(rules).toEqual([
+    ["OUTPUT", undefined, "-p tcp -m tcp --tcp-flags RST RST -g TRIGON-OUTPUT-R"],
+    ["OUTPUT", "R", expect.stringMatching(/^-s 192\.0\.2\.10\/32 -p tcp -m hashlimit .* --hashlimit-burst 3 .* -j DROP$/)],
+  ]);
+  expect(sparingResets(vip, { ...facts, lacks: ["xt_hashlimit"] })).toEqual([]);
+  expect(sparingResets(vip, { ...facts, iptables: "none" })).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { type Facts, familyOf, hostPrefix, type Protocol, type Resource } from "@trigon/model";
-import { filterRule, port, ruleOrder, to } from "./resources.ts";
+import { filterRule, from, port, ruleOrder, to } from "./resources.ts";
 
 /** A service as far as it opens its VIP. */
 export interface OpenService {
@@ -43,6 +43,27 @@ export function closedVip(holder: "director" | "realServer", vip: string, ping: 
     ),
     input(vip, `vip-chain:${chain}`, ruleOrder.vipChain, ["-d", lastBits(vip), "-g", `TRIGON-INPUT-${chain}`]),
     input(vip, `vip-closed:${holder}:${vip}`, ruleOrder.drop, [...to(vip), ...rest, "-j", "DROP"], chain),
+  ];
+}
+
+/** RSTs of a connection that are held back, and so many a minute from then on. A client repeats itself after 0.2, 0.4, 0.9 and 1.7 s: most tables are full again by then. */
+const heldBack = "3";
+
+/**
+ * Holds back the first resets by which the director itself would end a connection of its VIP. It answers for the VIP only while IPVS does not take
+ * the packets, as when somebody empties its table: what the client repeats then finds the table full again, and its connection goes on. One that is
+ * really lost is reset a second later. None on a kernel without xt_hashlimit. A packet that IPVS hands on leaves by this hook, too (LOCAL_OUT), and
+ * meets one rule.
+ */
+export function sparingResets(vip: string, facts: Facts): Resource[] {
+  if (facts.iptables === "none" || facts.lacks?.includes("xt_hashlimit")) return [];
+  const rule = (id: string, order: number, match: readonly string[], chain?: string) =>
+    filterRule({ family: familyOf(vip), table: "filter", hook: "OUTPUT", id, order, match, ...(chain ? { chain } : {}) });
+  const flow = ["--hashlimit-mode", "srcip,srcport,dstip,dstport", "--hashlimit-name", "trigon-resets"];
+  const first = ["-m", "hashlimit", "--hashlimit-upto", "1/min", "--hashlimit-burst", heldBack, ...flow];
+  return [
+    rule("resets", ruleOrder.vipChain, ["-p", "tcp", "-m", "tcp", "--tcp-flags", "RST", "RST", "-g", "TRIGON-OUTPUT-R"]),
+    rule(`reset:${vip}`, ruleOrder.drop, [...from(vip), "-p", "tcp", ...first, "-j", "DROP"], "R"),
   ];
 }
 
