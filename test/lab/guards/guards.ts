@@ -161,6 +161,33 @@ async function hashedAnswers(lab: Lab): Promise<string> {
   }
 }
 
+/** What becomes of a large answer whose way to the client narrows after the first router: a real server must be told, by way of the VIP. */
+async function downloads(lab: Lab): Promise<string> {
+  const router = lab.host("router");
+  await router.sh(`ip route add ${client}/32 dev eth0 mtu 1000`);
+  try {
+    const download = `curl -s -m 6 -o /dev/null -w '%{http_code}, %{size_download} bytes' http://${vips.dr}/bytes/100000`;
+    return await lab.host("client").sh(download, { allowFailure: true });
+  } finally {
+    await router.sh(`ip route del ${client}/32 dev eth0`);
+    for (const name of Object.keys(rips)) await lab.host(name).sh("ip route flush cache"); // what it was told
+  }
+}
+
+/** Who answers by NAT from the link that clients come in by, and whether the director tells that real server of a shorter way, past itself. */
+async function answeringOnOneLink(lab: Lab): Promise<string> {
+  const rs3 = lab.host("rs3");
+  await rs3.sh(`ip route add default via ${director} table 100; ip rule add from 10.2.0.23 table 100`);
+  try {
+    const told = await capture(rs3, "icmp[icmptype] == icmp-redirect", "eth0");
+    const answered = await answering(lab, vips.oneArmed);
+    const redirects = await told.stop();
+    return redirects.length > 0 ? `${answered}, told of a way past the director` : answered;
+  } finally {
+    await rs3.sh("ip rule del table 100; ip route flush table 100; ip route flush cache");
+  }
+}
+
 export const guards: readonly Guard[] = [
   {
     name: "arp-ignore",
@@ -203,6 +230,14 @@ export const guards: readonly Guard[] = [
     wanted: "not answered",
   },
   {
+    name: "tunnel-rp-filter",
+    prevents: "the kernel drops what comes out of a tunnel, because the way back to the client is another",
+    host: "rs4",
+    switchOff: "sysctl -qw net.ipv4.conf.trg-1.rp_filter=1",
+    observe: (lab) => answering(lab, vips.tun),
+    wanted: `rs3 saw ${client}, rs4 saw ${client}`,
+  },
+  {
     name: "mss-clamp",
     prevents: "clients behind a filter that stops ICMP send segments that do not fit into the tunnel, and hang",
     host: "rs4",
@@ -217,6 +252,15 @@ export const guards: readonly Guard[] = [
     switchOff: "sysctl -qw net.ipv4.ip_forward=0",
     observe: (lab) => answering(lab, vips.nat),
     wanted: `rs5 saw ${client}, rs6 saw ${client}`,
+  },
+  {
+    name: "send-redirects",
+    prevents:
+      "the director tells a NAT real server on its own link to answer clients directly, from an address they never spoke to",
+    host: "dir1",
+    switchOff: "sysctl -qw net.ipv4.conf.all.send_redirects=1 net.ipv4.conf.eth0.send_redirects=1",
+    observe: answeringOnOneLink,
+    wanted: `rs3 saw ${client}`,
   },
   {
     name: "source-nat",
@@ -257,6 +301,14 @@ export const guards: readonly Guard[] = [
     switchOff: rules("-F TRIGON-INPUT"),
     observe: behindVipOnLoopback,
     wanted: "nobody",
+  },
+  {
+    name: "vip-icmp-errors",
+    prevents: "a real server is never told that its packets are too long for a link on the way, and large answers hang",
+    host: "dir1",
+    switchOff: rules("-D TRIGON-INPUT -p icmp -m icmp --icmp-type 3 -m comment --comment trigon:vip-icmp:3@300 -j RETURN"),
+    observe: downloads,
+    wanted: "200, 100000 bytes",
   },
   {
     name: "spared-resets",

@@ -8,12 +8,15 @@ export const vips = {
   fullnat: "10.2.0.103",
   sticky: "10.2.0.104",
   hashed: "10.2.0.105",
+  oneArmed: "10.2.0.106",
 };
 
+/** Its VIP answers no echo request. */
 const dr = fragmentsOf({
   vip: vips.dr,
   forwarding: "dr",
   allow: [],
+  ping: false,
   realServers: [
     { host: "rs1", rip: "10.2.0.21" },
     { host: "rs2", rip: "10.2.0.22" },
@@ -67,6 +70,13 @@ const nat = fragmentsOf({
     { host: "rs6", rip: "10.4.0.26", port: 8080 },
   ],
 });
+/** Its real server is on the director's own link, where clients come in too. */
+const oneArmed = fragmentsOf({
+  vip: vips.oneArmed,
+  forwarding: "nat",
+  allow: [],
+  realServers: [{ host: "rs3", rip: "10.2.0.23" }],
+});
 const fullnat = fragmentsOf({
   vip: vips.fullnat,
   forwarding: "fullnat",
@@ -80,7 +90,7 @@ const fullnat = fragmentsOf({
 // A director with full NAT tracks connections; DR and Tunnel must not be tracked there.
 const untracked = <T extends object>(service: T) => ({ ...service, notrack: true });
 
-/** What each node of the demo topology is to hold: one service of each forwarding, one that pins its clients and one that hashes them. */
+/** What each node of the demo topology is to hold: one service of each forwarding, NAT on one link too, one that pins its clients and one that hashes them. */
 const plans: Record<string, readonly unknown[]> = {
   rs1: [dr, sticky, hashed].map((one) => one.realServer("rs1")),
   rs2: [dr, sticky, hashed].map((one) => one.realServer("rs2")),
@@ -88,8 +98,8 @@ const plans: Record<string, readonly unknown[]> = {
   rs4: [tun.realServer("rs4")],
   dir1: [
     ...[dr, tun, sticky, hashed].map(({ service }) => untracked(service)),
-    ...[nat, fullnat].map(({ service }) => service),
-    ...[dr, tun, sticky, hashed, nat, fullnat].map(({ vip }) => vip),
+    ...[nat, oneArmed, fullnat].map(({ service }) => service),
+    ...[dr, tun, sticky, hashed, nat, oneArmed, fullnat].map(({ vip }) => vip),
   ],
 };
 export const nodes = Object.keys(plans);
